@@ -1,0 +1,22 @@
+//! Where frames come from: capture files and streams, read ahead in batches and merged by time.
+//!
+//! ```text
+//! path ─▶ Reader ─┐
+//! path ─▶ Reader ─┼─▶ Merge ─▶ Batch, Batch, … ─▶ one status per input
+//!  -   ─▶ Reader ─┘
+//! ```
+//!
+//! A [`Reader`] walks one file or stream (classic pcap or pcapng, told apart by content) and keeps up
+//! to [`BATCH`] frames pending in its own buffer. [`Merge`] owns the readers and hands out runs of
+//! pending frames in time order, without copying a frame. Nothing seeks, so a pipe is as good as a file.
+//!
+//! Bytes in a capture are hostile: every length is checked against the bytes that are there and
+//! against [`MAX_RECORD`], nothing panics, and memory stays bounded whatever a length field says.
+
+mod file;
+mod merge;
+#[cfg(test)]
+mod samples;
+
+pub use file::{BATCH, CaptureError, FirstBytes, MAX_RECORD, Reader};
+pub use merge::{InputStatus, Merge};

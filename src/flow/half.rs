@@ -1,0 +1,215 @@
+//! One direction of a TCP flow, for every flow: a few counters and what it takes to tell a retransmission from a
+//! reordered segment from the second copy of a frame that a SPAN port made.
+
+use crate::{
+    time::{Span, Timestamp},
+    wire::{SeqNumber, TcpFlags, TcpSegment},
+};
+
+/// A copy of a frame arrives within this time of the original. Retransmissions never come so soon with the same
+/// IP identification; where that is 0 (IPv6, some stacks) [`COPY_WINDOW_NO_ID`] holds.
+const COPY_WINDOW: Span = Span::from_millis(100);
+
+/// The same for packets without an IP identification: shorter than the shortest retransmission timer that is usual
+/// (tail loss probe: 2 round trips, at least 10 ms on Linux).
+const COPY_WINDOW_NO_ID: Span = Span::from_millis(2);
+
+/// A segment that fills a hole this soon was reordered, not sent again. Used where IP identifications cannot tell;
+/// the value is Wireshark's.
+const REORDER_WINDOW: Span = Span::from_millis(3);
+
+/// How a segment stands to what was seen of its direction before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Arrival {
+    /// Continues the stream, or leaves a hole before it.
+    New,
+    /// Fills a hole; the path or the tap changed the order.
+    OutOfOrder,
+    /// Sent again, wholly or in part; it may still carry bytes that were not seen.
+    Retransmitted,
+    /// The same frame once more (a SPAN port that mirrors both ports). Carries nothing.
+    Duplicate,
+    /// A keep-alive or zero-window probe (RFC 9293 §3.8.4): at most one byte, in front of the stream.
+    Probe,
+    /// No payload, no SYN, no FIN.
+    Bare,
+}
+
+/// Counters and sequence state of one direction.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Half {
+    /// Counters that are reported.
+    pub traffic: Traffic,
+    /// First sequence number of the stream (behind the SYN), where the SYN was seen.
+    pub start: Option<SeqNumber>,
+    /// First sequence number not seen yet, once anything was.
+    pub next: Option<SeqNumber>,
+    /// The FIN was seen.
+    pub finished: bool,
+    hole: Option<Hole>,
+    last: Option<Digest>,
+}
+
+/// What passed in one direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Frames, copies left out.
+    pub packets: u64,
+    /// Bytes of frames on the wire, copies left out.
+    pub bytes: u64,
+    /// Bytes of TCP or UDP payload on the wire, copies left out.
+    pub payload_bytes: u64,
+    /// Segments that were sent again.
+    pub retransmitted: u32,
+    /// Segments that came late.
+    pub out_of_order: u32,
+    /// Copies of frames made on the way to the sensor.
+    pub duplicated: u32,
+    /// Holes in the stream that were never filled.
+    pub gaps: u32,
+}
+
+/// A missing stretch of the stream.
+#[derive(Clone, Copy, Debug)]
+struct Hole {
+    start: SeqNumber,
+    end: SeqNumber,
+    opened: Timestamp,
+    opener_id: u16,
+}
+
+/// What identifies a frame among its copies.
+#[derive(Clone, Copy, Debug)]
+struct Digest {
+    time: Timestamp,
+    seq: SeqNumber,
+    ack: SeqNumber,
+    len: u32,
+    identification: u16,
+    window: u16,
+    flags: TcpFlags,
+}
+
+impl Digest {
+    const fn of(segment: &TcpSegment<'_>, identification: u16, time: Timestamp) -> Self {
+        Self {
+            time,
+            seq: segment.seq,
+            ack: segment.ack,
+            len: segment.payload_len,
+            identification,
+            window: segment.window,
+            flags: segment.flags,
+        }
+    }
+
+    /// Whether this is the frame of `before` once more.
+    fn copies(&self, before: &Self) -> bool {
+        let window = if self.identification == 0 { COPY_WINDOW_NO_ID } else { COPY_WINDOW };
+        self.seq == before.seq
+            && self.ack == before.ack
+            && self.len == before.len
+            && self.identification == before.identification
+            && self.window == before.window
+            && self.flags == before.flags
+            && (self.time - before.time).abs() <= window
+    }
+
+    /// Whether the sender's packet counter says that this packet left before `other`, or is it.
+    const fn was_sent_before(&self, other: &Self) -> bool {
+        self.identification != 0
+            && other.identification != 0
+            && (self.identification.wrapping_sub(other.identification) as i16) <= 0
+    }
+}
+
+impl Half {
+    /// Takes a segment into account and says how it stands. `frame_len` is the frame's length on the wire.
+    pub fn observe(&mut self, segment: &TcpSegment<'_>, identification: u16, time: Timestamp, frame_len: u32) -> Arrival {
+        let digest = Digest::of(segment, identification, time);
+        let before = self.last.replace(digest);
+        if before.is_some_and(|before| digest.copies(&before)) {
+            self.traffic.duplicated = self.traffic.duplicated.saturating_add(1);
+            return Arrival::Duplicate;
+        }
+        let arrival = self.place(segment, identification, time);
+        match arrival {
+            Arrival::OutOfOrder => self.traffic.out_of_order = self.traffic.out_of_order.saturating_add(1),
+            Arrival::Retransmitted if before.is_some_and(|before| digest.was_sent_before(&before)) => {
+                // Bytes that were seen, in a packet that left before the last one: a mirror's copy that came late.
+                self.last = before;
+                self.traffic.duplicated = self.traffic.duplicated.saturating_add(1);
+                return Arrival::Duplicate;
+            }
+            Arrival::Retransmitted => self.traffic.retransmitted = self.traffic.retransmitted.saturating_add(1),
+            _ => {}
+        }
+        self.traffic.packets += 1;
+        self.traffic.bytes += u64::from(frame_len);
+        self.traffic.payload_bytes += u64::from(segment.payload_len);
+        if segment.flags.has(TcpFlags::FIN) {
+            self.finished = true;
+        }
+        arrival
+    }
+
+    fn place(&mut self, segment: &TcpSegment<'_>, identification: u16, time: Timestamp) -> Arrival {
+        let end = segment.end_seq();
+        if segment.flags.has(TcpFlags::SYN) {
+            let again = self.start == Some(segment.seq.plus(1));
+            self.start = Some(segment.seq.plus(1));
+            if !again {
+                self.next = Some(end);
+            }
+            return if again { Arrival::Retransmitted } else { Arrival::New };
+        }
+        let Some(next) = self.next else {
+            self.next = Some(end);
+            return if end == segment.seq { Arrival::Bare } else { Arrival::New };
+        };
+        if segment.payload_len <= 1 && segment.seq.plus(1) == next && !segment.flags.has(TcpFlags::FIN) {
+            return Arrival::Probe;
+        }
+        if end == segment.seq {
+            return Arrival::Bare;
+        }
+        let ahead = segment.seq.since(next);
+        if ahead >= 0 {
+            if ahead > 0 && self.hole.is_none() {
+                self.hole = Some(Hole { start: next, end: segment.seq, opened: time, opener_id: identification });
+            }
+            self.next = Some(end);
+            return Arrival::New;
+        }
+        if end.is_after(next) {
+            self.next = Some(end);
+            return Arrival::Retransmitted;
+        }
+        self.fill_hole(segment.seq, end, identification, time)
+    }
+
+    /// A segment that lies wholly behind what was seen: into the hole, or once more.
+    fn fill_hole(&mut self, seq: SeqNumber, end: SeqNumber, identification: u16, time: Timestamp) -> Arrival {
+        let Some(hole) = self.hole.filter(|hole| seq.since(hole.start) >= 0 && end.since(hole.end) <= 0) else {
+            return Arrival::Retransmitted;
+        };
+        self.hole = if seq == hole.start && end == hole.end {
+            None
+        } else if seq == hole.start {
+            Some(Hole { start: end, ..hole })
+        } else {
+            Some(Hole { end: seq, ..hole })
+        };
+        // A sender that counts its packets tells whether this one left before the one that opened the hole.
+        let sent_before = if identification != 0 && hole.opener_id != 0 {
+            (identification.wrapping_sub(hole.opener_id) as i16) < 0
+        } else {
+            time - hole.opened <= REORDER_WINDOW
+        };
+        if sent_before { Arrival::OutOfOrder } else { Arrival::Retransmitted }
+    }
+}
+
+#[cfg(test)]
+#[path = "half_tests.rs"]
+mod tests;

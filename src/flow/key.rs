@@ -1,0 +1,158 @@
+//! What makes two packets belong to one flow.
+
+use std::net::IpAddr;
+
+use community_id::calculate_community_id;
+use sha2::{Digest, Sha256};
+
+use crate::time::Timestamp;
+
+/// An address and a port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Endpoint {
+    /// Address.
+    pub ip: IpAddr,
+    /// Port.
+    pub port: u16,
+}
+
+/// The transport protocol of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TransportKind {
+    /// Transmission Control Protocol.
+    Tcp,
+    /// User Datagram Protocol.
+    Udp,
+}
+
+impl TransportKind {
+    /// IANA protocol number.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Tcp => 6,
+            Self::Udp => 17,
+        }
+    }
+}
+
+/// The unordered pair of endpoints: both directions of a flow have the same key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FlowKey {
+    low: Endpoint,
+    high: Endpoint,
+    transport: TransportKind,
+}
+
+/// Which of a key's two endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The smaller endpoint.
+    Low,
+    /// The larger endpoint.
+    High,
+}
+
+impl End {
+    /// The opposite one.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Low => Self::High,
+            Self::High => Self::Low,
+        }
+    }
+}
+
+impl FlowKey {
+    /// The key of a packet, and which end sent it.
+    #[must_use]
+    pub fn of(source: Endpoint, destination: Endpoint, transport: TransportKind) -> (Self, End) {
+        if source <= destination {
+            (Self { low: source, high: destination, transport }, End::Low)
+        } else {
+            (Self { low: destination, high: source, transport }, End::High)
+        }
+    }
+
+    /// One of the two endpoints.
+    #[must_use]
+    pub const fn endpoint(&self, end: End) -> Endpoint {
+        match end {
+            End::Low => self.low,
+            End::High => self.high,
+        }
+    }
+
+    /// The transport protocol.
+    #[must_use]
+    pub const fn transport(&self) -> TransportKind {
+        self.transport
+    }
+
+    /// Community ID version 1 with seed 0 (Corelight's specification); the same for both directions.
+    #[must_use]
+    pub fn community_id(&self) -> String {
+        let (a, b) = (self.low, self.high);
+        calculate_community_id(0, a.ip, b.ip, Some(a.port), Some(b.port), self.transport.number(), false).unwrap_or_default()
+    }
+
+    /// Identifier of a session: the first 64 bits of SHA-256 over the first frame's time and the key.
+    /// The same capture gives the same identifier on every run.
+    #[must_use]
+    pub fn session_id(&self, first_time: Timestamp) -> SessionId {
+        let mut hash = Sha256::new();
+        hash.update(first_time.as_nanos().to_be_bytes());
+        hash.update([self.transport.number()]);
+        for endpoint in [self.low, self.high] {
+            match endpoint.ip {
+                IpAddr::V4(ip) => hash.update(ip.octets()),
+                IpAddr::V6(ip) => hash.update(ip.octets()),
+            }
+            hash.update(endpoint.port.to_be_bytes());
+        }
+        let digest: [u8; 32] = hash.finalize().into();
+        SessionId(digest.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes)))
+    }
+}
+
+/// See [`FlowKey::session_id`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+impl std::fmt::Display for SessionId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint(text: &str, port: u16) -> Endpoint {
+        Endpoint { ip: text.parse().unwrap(), port }
+    }
+
+    #[test]
+    fn both_directions_share_a_key() {
+        let (a, b) = (endpoint("10.0.0.9", 22), endpoint("10.0.0.1", 40000));
+        let (forth, sender) = FlowKey::of(a, b, TransportKind::Tcp);
+        let (back, receiver) = FlowKey::of(b, a, TransportKind::Tcp);
+        assert_eq!(forth, back);
+        assert_eq!(sender, receiver.other());
+        assert_eq!(forth.endpoint(sender), a);
+    }
+
+    /// Published vectors: the specification's README and its `baseline` folder (Corelight).
+    #[test]
+    fn community_id_agrees_with_the_specification() {
+        let id = |a, pa, b, pb| FlowKey::of(endpoint(a, pa), endpoint(b, pb), TransportKind::Tcp).0.community_id();
+        assert_eq!(id("128.232.110.120", 34855, "66.35.250.204", 80), "1:LQU9qZlK+B5F3KDmev6m5PMibrg=");
+        assert_eq!(id("66.35.250.204", 80, "128.232.110.120", 34855), "1:LQU9qZlK+B5F3KDmev6m5PMibrg=");
+        assert_eq!(
+            id("2001:470:e5bf:dead:4957:2174:e82c:4887", 63943, "2607:f8b0:400c:c03::1a", 25),
+            "1:/qFaeAR+gFe1KYjMzVDsMv+wgU4="
+        );
+    }
+}

@@ -1,0 +1,13 @@
+//! Flows: which packets belong together, which end is which, what order their bytes have.
+
+mod half;
+mod key;
+mod side;
+mod stream;
+mod table;
+
+pub use half::{Arrival, Half, Traffic};
+pub use key::{End, Endpoint, FlowKey, SessionId, TransportKind};
+pub use side::{Evidence, PerSide, Side};
+pub use stream::{Data, Item, Stream};
+pub use table::{Attached, Flow, FlowId, FlowTable, Life, Limits};

@@ -1,0 +1,349 @@
+//! The flow table: bounded by a cap, aged by stream time, counting what it drops.
+//!
+//! Ageing costs nothing per packet. Each flow lies in one bucket of a wheel of seconds; when its second comes, its
+//! real deadline is worked out from when it was last seen, and it goes or moves on.
+
+use std::hash::BuildHasher;
+
+use foldhash::quality::RandomState;
+use hashbrown::HashTable;
+
+use super::{End, Evidence, FlowKey, Half, PerSide, Side, TransportKind};
+use crate::time::{Span, Timestamp};
+
+/// Buckets of the wheel, one a second; later deadlines are looked at again when the last bucket comes.
+const WHEEL_SECONDS: usize = 512;
+
+/// Slots that an eviction looks at for the least useful flow.
+const EVICTION_SAMPLE: usize = 64;
+
+/// Limits of a table.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Flows held at most.
+    pub max_flows: usize,
+    /// A TCP flow that never got an answer goes after this time without a packet.
+    pub unanswered: Span,
+    /// A TCP flow goes after this time without a packet (Zeek's `tcp_inactivity_timeout` is 5 minutes too).
+    pub tcp_idle: Span,
+    /// A session goes after this time without a packet: a little over the two hours after which TCP keep-alive
+    /// speaks by default (RFC 1122 §4.2.3.6).
+    pub session_idle: Span,
+    /// A closed flow stays this long, for the stragglers.
+    pub closed: Span,
+    /// A UDP flow goes after this time without a packet.
+    pub udp_idle: Span,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_flows: 1 << 20,
+            unanswered: Span::from_secs(30),
+            tcp_idle: Span::from_secs(300),
+            session_idle: Span::from_secs(7_500),
+            closed: Span::from_secs(5),
+            udp_idle: Span::from_secs(60),
+        }
+    }
+}
+
+/// How a TCP flow ended, as far as it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// Neither closed nor reset.
+    Open,
+    /// Both sides finished, or one reset it.
+    Closed,
+}
+
+/// One five-tuple's life.
+#[derive(Debug)]
+pub struct Flow<T> {
+    /// Both endpoints.
+    pub key: FlowKey,
+    /// Which end is the client.
+    pub client: End,
+    /// Why we think so.
+    pub evidence: Evidence,
+    /// The beginning was not captured.
+    pub midstream: bool,
+    /// Number of the first frame.
+    pub first_frame: u64,
+    /// Time of the first frame.
+    pub first_time: Timestamp,
+    /// Time of the last frame.
+    pub last_time: Timestamp,
+    /// Open or closed.
+    pub life: Life,
+    /// Hardware address of each side as this segment shows it.
+    pub mac: PerSide<Option<[u8; 6]>>,
+    /// Sequence state and counters.
+    pub halves: PerSide<Half>,
+    /// What the later stages keep.
+    pub attached: T,
+    due_second: i64,
+}
+
+/// What the table must know of what is attached to a flow.
+pub trait Attached: Default {
+    /// Whether the flow is a session: kept longer, evicted last.
+    fn is_session(&self) -> bool;
+}
+
+impl<T: Attached> Flow<T> {
+    /// A flow as its first packet shows it.
+    #[must_use]
+    pub fn new(key: FlowKey, client: End, evidence: Evidence, midstream: bool, frame: u64, time: Timestamp) -> Self {
+        Self {
+            key,
+            client,
+            evidence,
+            midstream,
+            first_frame: frame,
+            first_time: time,
+            last_time: time,
+            life: Life::Open,
+            mac: PerSide::default(),
+            halves: PerSide::default(),
+            attached: T::default(),
+            due_second: i64::MIN,
+        }
+    }
+
+    /// The role of an end.
+    #[must_use]
+    pub fn side_of(&self, end: End) -> Side {
+        if end == self.client { Side::Client } else { Side::Server }
+    }
+
+    fn deadline(&self, limits: &Limits) -> Timestamp {
+        let answered = self.halves.client.traffic.packets > 0 && self.halves.server.traffic.packets > 0;
+        let idle = match (self.life, self.key.transport()) {
+            (Life::Closed, _) => limits.closed,
+            (Life::Open, TransportKind::Udp) => limits.udp_idle,
+            (Life::Open, TransportKind::Tcp) if self.attached.is_session() => limits.session_idle,
+            (Life::Open, TransportKind::Tcp) if answered || self.midstream => limits.tcp_idle,
+            (Life::Open, TransportKind::Tcp) => limits.unanswered,
+        };
+        self.last_time + idle
+    }
+
+    /// What an eviction takes first: the smaller, the sooner.
+    fn worth(&self) -> (bool, bool, Timestamp) {
+        (self.attached.is_session(), self.life == Life::Open, self.last_time)
+    }
+}
+
+/// A place in the table; dead once its flow was removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FlowId(u32);
+
+/// See the [module's documentation](self).
+#[derive(Debug)]
+pub struct FlowTable<T> {
+    limits: Limits,
+    index: HashTable<FlowId>,
+    hasher: RandomState,
+    slots: Vec<Option<Flow<T>>>,
+    free: Vec<FlowId>,
+    wheel: Vec<Vec<FlowId>>,
+    wheel_second: i64,
+    hand: usize,
+    evicted: u64,
+}
+
+impl<T: Attached> FlowTable<T> {
+    /// An empty table.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            limits,
+            index: HashTable::new(),
+            hasher: RandomState::default(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            wheel: (0..WHEEL_SECONDS).map(|_| Vec::new()).collect(),
+            wheel_second: i64::MIN,
+            hand: 0,
+            evicted: 0,
+        }
+    }
+
+    /// Flows dropped because the table was full.
+    #[must_use]
+    pub const fn evicted(&self) -> u64 {
+        self.evicted
+    }
+
+    /// Flows held now.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.index.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.index.is_empty()
+    }
+
+    /// The flow with this key.
+    #[must_use]
+    pub fn find(&self, key: &FlowKey) -> Option<FlowId> {
+        self.index.find(self.hasher.hash_one(key), |&id| self.get(id).is_some_and(|flow| flow.key == *key)).copied()
+    }
+
+    /// A flow by its place.
+    #[must_use]
+    pub fn get(&self, id: FlowId) -> Option<&Flow<T>> {
+        self.slots.get(id.0 as usize)?.as_ref()
+    }
+
+    /// A flow by its place, to change it.
+    pub fn get_mut(&mut self, id: FlowId) -> Option<&mut Flow<T>> {
+        self.slots.get_mut(id.0 as usize)?.as_mut()
+    }
+
+    /// Adds a flow whose key is not in the table. Where the table is full, the least useful of a sample of flows makes
+    /// room and is handed back.
+    pub fn insert(&mut self, flow: Flow<T>) -> (FlowId, Option<Flow<T>>) {
+        let evicted = if self.index.len() >= self.limits.max_flows { self.evict() } else { None };
+        if self.wheel_second == i64::MIN {
+            self.wheel_second = flow.first_time.as_nanos().div_euclid(1_000_000_000);
+        }
+        let hash = self.hasher.hash_one(flow.key);
+        let id = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            FlowId(u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX))
+        });
+        if let Some(slot) = self.slots.get_mut(id.0 as usize) {
+            *slot = Some(flow);
+        }
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        self.index.insert_unique(hash, id, |other| {
+            slots.get(other.0 as usize).and_then(Option::as_ref).map_or(0, |flow| hasher.hash_one(flow.key))
+        });
+        self.schedule(id);
+        (id, evicted)
+    }
+
+    /// Takes a flow out.
+    pub fn remove(&mut self, id: FlowId) -> Option<Flow<T>> {
+        let flow = self.slots.get_mut(id.0 as usize)?.take()?;
+        if let Ok(entry) = self.index.find_entry(self.hasher.hash_one(flow.key), |&other| other == id) {
+            entry.remove();
+        }
+        self.free.push(id);
+        Some(flow)
+    }
+
+    /// Looks at a flow's deadline anew: call this when it was closed or became a session.
+    pub fn schedule(&mut self, id: FlowId) {
+        let limits = self.limits;
+        let base = self.wheel_second;
+        let Some(flow) = self.get_mut(id) else { return };
+        let second = second_behind(flow.deadline(&limits)).clamp(base + 1, base + WHEEL_SECONDS as i64 - 1);
+        if flow.due_second == second {
+            return;
+        }
+        flow.due_second = second;
+        if let Some(bucket) = self.wheel.get_mut(second.rem_euclid(WHEEL_SECONDS as i64) as usize) {
+            bucket.push(id);
+        }
+    }
+
+    /// Takes out the flows whose deadline has come by `now`, earliest first, with their deadlines.
+    pub fn expire(&mut self, now: Timestamp) -> Vec<(Timestamp, Flow<T>)> {
+        let target = now.as_nanos().div_euclid(1_000_000_000);
+        let mut gone = Vec::new();
+        if self.wheel_second == i64::MIN {
+            return gone;
+        }
+        if target - self.wheel_second > 2 * WHEEL_SECONDS as i64 {
+            // A jump in time: one turn of the wheel sees every flow.
+            self.wheel_second = target - WHEEL_SECONDS as i64;
+            self.rebase();
+        }
+        while self.wheel_second < target {
+            self.wheel_second += 1;
+            let second = self.wheel_second;
+            let at = second.rem_euclid(WHEEL_SECONDS as i64) as usize;
+            let Some(bucket) = self.wheel.get_mut(at).map(std::mem::take) else { break };
+            let first = gone.len();
+            for id in bucket {
+                let limits = self.limits;
+                let Some(flow) = self.get_mut(id).filter(|flow| flow.due_second == second) else { continue };
+                let deadline = flow.deadline(&limits);
+                flow.due_second = i64::MIN;
+                if second_behind(deadline) <= second {
+                    gone.extend(self.remove(id).map(|flow| (deadline, flow)));
+                } else {
+                    self.schedule(id);
+                }
+            }
+            if let Some(new) = gone.get_mut(first..) {
+                new.sort_by_key(|(deadline, flow)| (*deadline, flow.first_frame));
+            }
+        }
+        gone
+    }
+
+    /// Whether [`Self::expire`] has anything to look at by `now`: cheap enough for every frame.
+    #[must_use]
+    pub const fn is_due(&self, now: Timestamp) -> bool {
+        self.wheel_second != i64::MIN && now.as_nanos().div_euclid(1_000_000_000) > self.wheel_second
+    }
+
+    /// Empties the table, in the order in which the flows began.
+    pub fn drain(&mut self) -> Vec<Flow<T>> {
+        self.index.clear();
+        self.free.clear();
+        let mut flows: Vec<_> = std::mem::take(&mut self.slots).into_iter().flatten().collect();
+        flows.sort_by_key(|flow| flow.first_frame);
+        flows
+    }
+
+    /// Puts every flow into the bucket that comes next, after a jump in time.
+    fn rebase(&mut self) {
+        self.wheel.iter_mut().for_each(Vec::clear);
+        let second = self.wheel_second + 1;
+        let ids = (0..self.slots.len()).filter_map(|i| u32::try_from(i).ok()).map(FlowId);
+        let mut alive = Vec::new();
+        for id in ids {
+            if let Some(flow) = self.get_mut(id) {
+                flow.due_second = second;
+                alive.push(id);
+            }
+        }
+        if let Some(bucket) = self.wheel.get_mut(second.rem_euclid(WHEEL_SECONDS as i64) as usize) {
+            *bucket = alive;
+        }
+    }
+
+    fn evict(&mut self) -> Option<Flow<T>> {
+        let slots = self.slots.len();
+        let mut victim: Option<(FlowId, (bool, bool, Timestamp))> = None;
+        for step in 0..EVICTION_SAMPLE.min(slots) {
+            let at = (self.hand + step) % slots;
+            let Some(flow) = self.slots.get(at).and_then(Option::as_ref) else { continue };
+            let worth = flow.worth();
+            if victim.is_none_or(|(_, least)| worth < least) {
+                victim = u32::try_from(at).ok().map(|at| (FlowId(at), worth));
+            }
+        }
+        self.hand = (self.hand + EVICTION_SAMPLE) % slots.max(1);
+        let flow = self.remove(victim?.0)?;
+        self.evicted += 1;
+        Some(flow)
+    }
+}
+
+/// The first whole second that is not before `time`: a flow is due no earlier than its deadline.
+const fn second_behind(time: Timestamp) -> i64 {
+    time.as_nanos().div_euclid(1_000_000_000).saturating_add(1)
+}
+
+#[cfg(test)]
+#[path = "table_tests.rs"]
+mod tests;

@@ -1,0 +1,14 @@
+//! From bytes to views: link types, IP, TCP, UDP.
+//!
+//! Guarantee: nothing here panics on any bytes, allocates, or keeps state. A view borrows from its frame;
+//! its accessors cannot fail. What stopped the decoder is kept as [`Undecoded`].
+
+mod decode;
+mod frame;
+mod link;
+mod tcp;
+
+pub use decode::{IpHeader, Layer, MacPair, Packet, Transport, Undecoded, decode};
+pub use frame::{Batch, Frame, FrameMeta};
+pub use link::LinkType;
+pub use tcp::{SeqNumber, TcpFlags, TcpSegment};
