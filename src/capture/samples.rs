@@ -116,7 +116,7 @@ impl Read for Drip {
             return Err(io::ErrorKind::Interrupted.into());
         }
         let length = into.len().min(self.step);
-        self.bytes.read(&mut into[..length])
+        self.bytes.read(into.get_mut(..length).unwrap_or_default())
     }
 }
 

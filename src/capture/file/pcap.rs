@@ -4,7 +4,8 @@
 //! Both byte orders and both resolutions are read, and the "modified" format of Kuznetzov's libpcap
 //! patches (magic 0xa1b2cd34), whose record headers have eight more bytes that are skipped. Not read:
 //! versions other than 2.x; in 2.0 to 2.2, of the early 1990s, the two lengths are swapped, which is not
-//! undone. Where a link type says that frames end with an FCS, it stays: IP lengths leave it out.
+//! undone. A fraction that is a second or more is added as it stands. Where the file header says that frames
+//! end with an FCS, it stays: IP lengths leave it out.
 
 use super::buffer::Window;
 use super::{BATCH, ByteOrder, CaptureError, MAX_RECORD, Stop, Walked};
@@ -13,7 +14,7 @@ use crate::wire::{FrameMeta, LinkType};
 
 /// Length of the file header in bytes.
 pub(super) const FILE_HEADER: usize = 24;
-/// Length of a record header, section 5 of the draft, and with Kuznetzov's additions.
+/// Length of a record header, section "Packet Record" of the draft, and with Kuznetzov's additions.
 const RECORD_HEADER: usize = 16;
 const MODIFIED_RECORD_HEADER: usize = 24;
 /// What libpcap accepts (MAXIMUM_SNAPLEN) whatever the file's snaplen says.
@@ -43,7 +44,7 @@ impl Pcap {
             0xa1b2_cd34 => (1_000, MODIFIED_RECORD_HEADER),
             _ => return None,
         };
-        // Magic, versions, two fields that nobody fills, snaplen, link type (section 4 of the draft).
+        // Magic, versions, two fields that nobody fills, snaplen, link type (section "File Header").
         let (&[_, [v0, v1, v2, v3], _, _, snaplen, network, ..], _) = bytes.as_chunks::<4>() else {
             return Some(Err(CaptureError::Truncated {
                 offset: 0,
@@ -84,9 +85,8 @@ impl Pcap {
             if frames.len() >= BATCH {
                 break Stop::Full;
             }
-            let (Some(body), (&[seconds, fraction, captured, original, ..], _)) =
-                (rest.get(self.record_header..), rest.as_chunks::<4>())
-            else {
+            let (header, body) = rest.split_at_checked(self.record_header).unwrap_or_default();
+            let (&[seconds, fraction, captured, original, ..], _) = header.as_chunks::<4>() else {
                 break Stop::Short { what: "record header", need: self.record_header };
             };
             let captured_len = u32_from(captured);

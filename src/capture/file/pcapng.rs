@@ -17,9 +17,9 @@ use super::{BATCH, ByteOrder, CaptureError, MAX_RECORD, Stop, Walked};
 use crate::time::Timestamp;
 use crate::wire::{FrameMeta, LinkType};
 
-/// Type of the obsolete packet block, appendix A of the draft.
+/// Type of the packet block, "Packet Block (obsolete!)" in the draft's appendix.
 const OPB_MAGIC: u32 = 2;
-/// Type and total length in front of a block's body, section 3.1.
+/// Type and total length in front of a block's body, section "General Block Structure".
 const BLOCK_HEAD: usize = 8;
 /// Type, total length, and total length again: the smallest block.
 const BLOCK_MIN: u32 = 12;
@@ -109,8 +109,8 @@ impl Pcapng {
         Ok(Block { kind, bytes, body: inner.get(BLOCK_HEAD..).unwrap_or_default(), place })
     }
 
-    /// Takes in what a block says; a frame where it carries one. Unknown blocks are skipped, as section
-    /// 3.1 demands, and so are those that say nothing about packets (names, statistics, secrets).
+    /// Takes in what a block says; a frame where it carries one. Unknown blocks are skipped, as the
+    /// draft demands, and so are those that say nothing about packets (names, statistics, secrets).
     fn handle(&mut self, block: &Block<'_>) -> Result<Option<FrameMeta>, CaptureError> {
         match block.kind {
             EPB_MAGIC | OPB_MAGIC => self.packet(block).map(Some),
@@ -121,13 +121,13 @@ impl Pcapng {
         }
     }
 
-    /// Section 4.1. The length of the section is not used: blocks are read one after the other.
+    /// Section "Section Header Block". The length of the section is not used: blocks are read one after the other.
     fn open_section(&mut self, block: &Block<'_>) -> Result<(), CaptureError> {
         let (&[_, [a, b, c, d], _, _, ..], _) = block.body.as_chunks::<4>() else {
             return Err(too_short(block, "section header block", 28));
         };
         let (major, minor) = (self.order.u16([a, b]), self.order.u16([c, d]));
-        // 1.2 is 1.0 by another name, written by some tools.
+        // The draft has readers take 1.2, which some tools wrote, for 1.0.
         if major != 1 || !matches!(minor, 0 | 2) {
             return Err(CaptureError::UnsupportedVersion { offset: block.place.offset, format: "pcapng", major, minor });
         }
@@ -135,7 +135,7 @@ impl Pcapng {
         Ok(())
     }
 
-    /// Section 4.2, with the options `if_tsresol` and `if_tsoffset`.
+    /// Section "Interface Description Block", with the options `if_tsresol` and `if_tsoffset`.
     fn describe_interface(&mut self, block: &Block<'_>) -> Result<(), CaptureError> {
         let offset = block.place.offset;
         let parsed = match self.order {
@@ -167,7 +167,8 @@ impl Pcapng {
         Ok(())
     }
 
-    /// Section 4.3, and appendix A, where the interface shares its word with a drop counter.
+    /// Sections "Enhanced Packet Block" and "Packet Block (obsolete!)": in the latter the interface shares
+    /// its word with a drop counter.
     fn packet(&mut self, block: &Block<'_>) -> Result<FrameMeta, CaptureError> {
         let ((&[interface, high, low, captured, original, ..], _), Some(data)) =
             (block.body.as_chunks::<4>(), block.body.get(PACKET_FIELDS..))
@@ -196,7 +197,7 @@ impl Pcapng {
         })
     }
 
-    /// Section 4.4: a packet of the first interface, cut at its snaplen, without a time of its own. It
+    /// Section "Simple Packet Block": a packet of the first interface, cut at its snaplen, without a time of its own. It
     /// gets that of the packet before it, so that the order of the file is kept.
     fn simple_packet(&self, block: &Block<'_>) -> Result<FrameMeta, CaptureError> {
         let ((&[original, ..], _), Some(data)) = (block.body.as_chunks::<4>(), block.body.get(SIMPLE_FIELDS..)) else {
@@ -229,7 +230,7 @@ impl Pcapng {
     }
 }
 
-/// How an interface counts time: `if_tsresol` and `if_tsoffset`, section 4.2.
+/// How an interface counts time: its options `if_tsresol` and `if_tsoffset`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Clock {
     tick: Tick,
@@ -255,7 +256,7 @@ impl Clock {
         } else if power <= 9 {
             Tick::Nanos(10_u64.pow(9 - power))
         } else {
-            // Beyond the saturation point u64::MAX units are not one nanosecond.
+            // Where the power does not fit, not even u64::MAX units are a nanosecond.
             Tick::PerNano(10_u64.saturating_pow(power - 9))
         };
         Self { tick, offset: i128::from(shift_seconds) * 1_000_000_000 }
@@ -275,7 +276,7 @@ impl Clock {
     }
 }
 
-/// The byte order of the section whose byte-order magic this is, section 4.1.
+/// The byte order of the section whose byte-order magic this is.
 fn byte_order(magic: [u8; 4], offset: u64) -> Result<ByteOrder, Stop> {
     match u32::from_be_bytes(magic) {
         BOM_MAGIC => Ok(ByteOrder::Big),

@@ -181,6 +181,22 @@ fn every_prefix_gives_a_prefix_of_the_frames() {
     }
 }
 
+/// Any byte may be anything: there is an end, told or not, and no panic.
+#[test]
+fn changed_bytes_do_no_harm() {
+    for order in Order::BOTH {
+        for file in [order.pcap_at(&[1, 2]), rich_pcapng(order)] {
+            for place in 0..file.len() {
+                for value in [0x00, 0x01, 0x7f, 0x80, 0xff] {
+                    let mut changed = file.clone();
+                    changed[place] = value;
+                    read(changed);
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn small_reads_give_the_same_frames() {
     for file in [Order::Little.pcap_at(&[1, 2, 3]), rich_pcapng(Order::Big)] {

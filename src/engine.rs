@@ -1,0 +1,401 @@
+//! The engine: frames in, observations out. No clock, no I/O, no thread.
+//!
+//! # Use
+//! `handle_batch` with the frames in reader order, then `poll_observation` until it is empty; again, until there are no more
+//! frames; then `finish` and `poll_observation` once more. Time is the capture time of the frames. *Stream time* is its
+//! running maximum: before a frame that moves it on, every deadline up to it fires. A frame that comes late is handled at
+//! its own time and fires nothing.
+
+mod session;
+
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, VecDeque},
+};
+
+use self::session::Session;
+use crate::{
+    flow::{
+        Arrival, Attached, Endpoint, Evidence, Flow, FlowId, FlowKey, FlowTable, Half, Life, Limits, PerSide, SessionId, Side,
+        TransportKind,
+    },
+    measure::handshake::Handshake,
+    observation::{Body, Observation, ObservationKey, SessionState},
+    protocol::{
+        identify::{Guess, SSH_PORT, guess},
+        ssh::Standing,
+    },
+    time::{Span, Timestamp},
+    wire::{Batch, Frame, Packet, TcpFlags, TcpSegment, Transport, Undecoded, decode},
+};
+
+/// A reset this far from where the stream stands is not the sender's own (RFC 5961 §3 wants it exact; a sensor has
+/// not seen everything).
+const RESET_REACH: u32 = 1 << 20;
+
+/// A SYN with a new sequence number makes a new flow of an open one only after this long without a packet: otherwise anybody
+/// could end a session by forging one.
+const REUSE_AFTER: Span = Span::from_secs(3);
+
+/// Limits of an engine.
+#[derive(Clone, Copy, Debug)]
+pub struct EngineLimits {
+    /// Of the flow table.
+    pub flows: Limits,
+    /// Sessions, and flows that may become one, at most: each takes some kilobytes.
+    pub max_sessions: usize,
+}
+
+impl Default for EngineLimits {
+    fn default() -> Self {
+        Self { flows: Limits::default(), max_sessions: 1 << 16 }
+    }
+}
+
+/// What an engine counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Frames.
+    pub packets: u64,
+    /// Bytes of frames on the wire.
+    pub bytes: u64,
+    /// Frames, or what they carry behind IP, that could not be decoded and should have been: damaged, cut, or of a
+    /// link type that is not supported. ARP, ICMP and the like are no damage.
+    pub undecoded: u64,
+    /// Frames cut by a snaplen.
+    pub truncated: u64,
+    /// Copies of frames.
+    pub duplicated: u64,
+    /// Flows dropped because a table was full.
+    pub dropped_flows: u64,
+    /// TCP flows.
+    pub tcp_flows: u64,
+    /// UDP flows.
+    pub udp_flows: u64,
+    /// Flows that were identified.
+    pub identified: u64,
+    /// Sessions with at least one keystroke.
+    pub interactive: u64,
+    /// Earliest frame.
+    pub first_time: Option<Timestamp>,
+    /// Latest frame.
+    pub last_time: Option<Timestamp>,
+}
+
+/// See the [module's documentation](self).
+#[derive(Debug)]
+pub struct Engine {
+    limits: EngineLimits,
+    table: FlowTable<Attachment>,
+    /// Deadlines of sessions, earliest first; a session that has a new one leaves the old one behind.
+    deadlines: BinaryHeap<Reverse<(Timestamp, SessionId, FlowId)>>,
+    stream_time: Timestamp,
+    sessions: usize,
+    counters: Counters,
+    ready: VecDeque<Observation>,
+    frame: u64,
+}
+
+/// What every flow carries: little.
+#[derive(Debug, Default)]
+struct Attachment {
+    handshake: Handshake,
+    guess: PerSide<Guess>,
+    session: Option<Box<Session>>,
+}
+
+impl Attached for Attachment {
+    fn is_session(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.is_confirmed())
+    }
+}
+
+impl Engine {
+    /// An engine that has seen nothing.
+    #[must_use]
+    pub fn new(limits: EngineLimits) -> Self {
+        Self {
+            limits,
+            table: FlowTable::new(limits.flows),
+            deadlines: BinaryHeap::new(),
+            stream_time: Timestamp::MIN,
+            sessions: 0,
+            counters: Counters::default(),
+            ready: VecDeque::new(),
+            frame: 0,
+        }
+    }
+
+    /// Takes a batch of frames in.
+    pub fn handle_batch(&mut self, batch: &Batch<'_>) {
+        for frame in batch.iter() {
+            self.handle_frame(&frame);
+        }
+    }
+
+    /// Takes one frame in.
+    pub fn handle_frame(&mut self, frame: &Frame<'_>) {
+        self.frame = frame.number;
+        if frame.time > self.stream_time {
+            self.handle_deadline(frame.time);
+            self.stream_time = frame.time;
+        }
+        self.count(frame);
+        match decode(frame) {
+            Ok(packet) => match &packet.transport {
+                Transport::Tcp(segment) => self.handle_tcp(frame, &packet, segment),
+                Transport::Udp { src_port, dst_port } => self.handle_udp(frame, &packet, *src_port, *dst_port),
+                Transport::Other(reason) => self.note_undecoded(*reason),
+            },
+            Err(reason) => self.note_undecoded(reason),
+        }
+    }
+
+    /// When the next deadline falls due, as far as is known. It may turn out to be idle.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.deadlines.peek().map(|Reverse((time, ..))| *time)
+    }
+
+    /// Fires every deadline up to `now`, earliest first.
+    pub fn handle_deadline(&mut self, now: Timestamp) {
+        if !self.table.is_due(now) && self.next_deadline().is_none_or(|deadline| deadline > now) {
+            return;
+        }
+        let before = self.ready.len();
+        while let Some(&Reverse((time, _, id))) = self.deadlines.peek().filter(|Reverse((time, ..))| *time <= now) {
+            self.deadlines.pop();
+            self.fire_session(id, time);
+        }
+        for (deadline, flow) in self.table.expire(now) {
+            let state = if flow.life == Life::Closed { SessionState::Closed } else { SessionState::TimedOut };
+            self.end_flow(flow, state, deadline);
+        }
+        self.ready.make_contiguous().get_mut(before..).unwrap_or_default().sort_by_key(|observation| observation.key);
+    }
+
+    /// The next observation, in order.
+    pub fn poll_observation(&mut self) -> Option<Observation> {
+        self.ready.pop_front()
+    }
+
+    /// The capture is over: every session ends.
+    pub fn finish(&mut self) {
+        self.deadlines.clear();
+        let now = self.stream_time;
+        self.counters.dropped_flows += self.table.evicted();
+        for flow in self.table.drain() {
+            let state = if flow.life == Life::Closed { SessionState::Closed } else { SessionState::Eof };
+            self.end_flow(flow, state, now);
+        }
+    }
+
+    /// What was counted so far.
+    #[must_use]
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    fn count(&mut self, frame: &Frame<'_>) {
+        let counters = &mut self.counters;
+        counters.packets += 1;
+        counters.bytes += u64::from(frame.original_len);
+        counters.truncated += u64::from((frame.bytes.len() as u64) < u64::from(frame.original_len));
+        counters.first_time = Some(counters.first_time.map_or(frame.time, |first| first.min(frame.time)));
+        counters.last_time = Some(counters.last_time.map_or(frame.time, |last| last.max(frame.time)));
+    }
+
+    fn note_undecoded(&mut self, reason: Undecoded) {
+        let foreign = matches!(reason, Undecoded::NotIp(_) | Undecoded::Protocol(_));
+        self.counters.undecoded += u64::from(!foreign);
+    }
+
+    fn handle_udp(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, src_port: u16, dst_port: u16) {
+        let source = Endpoint { ip: packet.ip.source, port: src_port };
+        let destination = Endpoint { ip: packet.ip.destination, port: dst_port };
+        let (key, sender) = FlowKey::of(source, destination, TransportKind::Udp);
+        let id = self.table.find(&key).unwrap_or_else(|| {
+            self.counters.udp_flows += 1;
+            self.insert(Flow::new(key, sender, Evidence::FirstSeen, false, frame.number, frame.time))
+        });
+        if let Some(flow) = self.table.get_mut(id) {
+            flow.last_time = flow.last_time.max(frame.time);
+            let side = flow.side_of(sender);
+            flow.halves.get_mut(side).traffic.packets += 1;
+        }
+    }
+
+    fn handle_tcp(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, segment: &TcpSegment<'_>) {
+        let source = Endpoint { ip: packet.ip.source, port: segment.src_port };
+        let destination = Endpoint { ip: packet.ip.destination, port: segment.dst_port };
+        let (key, sender) = FlowKey::of(source, destination, TransportKind::Tcp);
+        let id = match self.table.find(&key) {
+            Some(id) if !self.table.get(id).is_some_and(|flow| begins_anew(flow, flow.side_of(sender), segment, frame.time)) => id,
+            found => {
+                if let Some(old) = found.and_then(|id| self.table.remove(id)) {
+                    self.end_flow(old, SessionState::Closed, frame.time);
+                }
+                self.counters.tcp_flows += 1;
+                let (client, evidence) = roles(source, destination, segment);
+                let client = if client == Side::Client { sender } else { sender.other() };
+                let midstream = evidence != Evidence::Syn;
+                self.insert(Flow::new(key, client, evidence, midstream, frame.number, frame.time))
+            }
+        };
+        let Some(flow) = self.table.get_mut(id) else { return };
+        let side = flow.side_of(sender);
+        flow.last_time = flow.last_time.max(frame.time);
+        if let (Some(mac), None) = (packet.mac, flow.mac.client) {
+            *flow.mac.get_mut(side) = Some(mac.source);
+            *flow.mac.get_mut(side.other()) = Some(mac.destination);
+        }
+        let half = flow.halves.get_mut(side);
+        let next = half.next;
+        let arrival = half.observe(segment, packet.ip.identification, frame.time, frame.original_len);
+        self.counters.duplicated += u64::from(arrival == Arrival::Duplicate);
+        flow.attached.handshake.on_segment(side, segment, arrival, frame.time);
+        let reset = segment.flags.has(TcpFlags::RST)
+            && next.is_none_or(|next| segment.seq.since(next).unsigned_abs() <= RESET_REACH);
+        let closes = flow.life == Life::Open && (reset || (flow.halves.client.finished && flow.halves.server.finished));
+        if closes {
+            flow.life = Life::Closed;
+        }
+        if flow.attached.session.is_some() || (segment.payload_len > 0 && self.begin_session(id, side, segment)) {
+            self.handle_session(id, side, segment, arrival, frame.time);
+        }
+        if closes {
+            self.table.schedule(id);
+        }
+    }
+
+    /// Whether a flow without a session gets one by this segment.
+    fn begin_session(&mut self, id: FlowId, side: Side, segment: &TcpSegment<'_>) -> bool {
+        let Some(flow) = self.table.get_mut(id) else { return false };
+        let guesses = &mut flow.attached.guess;
+        if *guesses.get(side) == Guess::NotOurs || guesses.client == Guess::NotOurs {
+            return false;
+        }
+        let start = flow.halves.get(side).start;
+        let mut found = guess(start, segment.seq, segment.payload, side);
+        let by_port = found == Guess::NotOurs && flow.midstream && flow.key.endpoint(flow.client.other()).port == SSH_PORT;
+        if found == Guess::Possible && self.sessions >= self.limits.max_sessions {
+            self.counters.dropped_flows += 1;
+            found = Guess::NotOurs;
+        }
+        *guesses.get_mut(side) = found;
+        if found == Guess::Possible || by_port {
+            let id = flow.key.session_id(flow.first_time);
+            // A side that has already spoken of other things is read from here on.
+            let starts = PerSide::from_fn(|side| {
+                let half: &Half = flow.halves.get(side);
+                if *guesses.get(side) == Guess::NotOurs { half.next } else { half.start }
+            });
+            flow.attached.session = Some(Box::new(Session::new(id, starts, by_port)));
+            self.sessions += 1;
+        }
+        flow.attached.session.is_some()
+    }
+
+    fn handle_session(&mut self, id: FlowId, side: Side, segment: &TcpSegment<'_>, arrival: Arrival, time: Timestamp) {
+        let Some(flow) = self.table.get_mut(id) else { return };
+        let Some(session) = &mut flow.attached.session else { return };
+        let was_confirmed = session.is_confirmed();
+        session.on_segment(side, segment, arrival, time);
+        if session.take_role_swap() {
+            flow.client = flow.client.other();
+            flow.evidence = Evidence::Banner;
+            flow.halves.swap();
+            flow.mac.swap();
+            flow.attached.guess.swap();
+        } else if session.roles_known() && flow.evidence != Evidence::Syn {
+            flow.evidence = Evidence::Banner;
+        }
+        let (session_id, standing) = (session.id(), session.standing());
+        let confirmed = session.is_confirmed();
+        let deadline = session.new_deadline();
+        let (frame, ready) = (self.frame, &mut self.ready);
+        session.take_keystrokes(|sequence, body| {
+            let key = ObservationKey { frame, time, session: session_id, sequence };
+            ready.push_back(Observation { key, body });
+        });
+        if standing == Standing::NotOurs {
+            flow.attached.session = None;
+            flow.attached.guess = PerSide { client: Guess::NotOurs, server: Guess::NotOurs };
+            self.sessions -= 1;
+            return;
+        }
+        if confirmed && !was_confirmed {
+            self.counters.identified += 1;
+            self.table.schedule(id);
+        }
+        if let Some(deadline) = deadline {
+            self.deadlines.push(Reverse((deadline, session_id, id)));
+        }
+    }
+
+    fn fire_session(&mut self, id: FlowId, time: Timestamp) {
+        let Some(session) = self.table.get_mut(id).and_then(|flow| flow.attached.session.as_mut()) else { return };
+        session.on_deadline(time);
+        let session_id = session.id();
+        let deadline = session.new_deadline();
+        let (frame, ready) = (self.frame, &mut self.ready);
+        session.take_keystrokes(|sequence, body| {
+            let key = ObservationKey { frame, time, session: session_id, sequence };
+            ready.push_back(Observation { key, body });
+        });
+        if let Some(deadline) = deadline {
+            self.deadlines.push(Reverse((deadline, session_id, id)));
+        }
+    }
+
+    fn insert(&mut self, flow: Flow<Attachment>) -> FlowId {
+        let now = flow.first_time;
+        let (id, evicted) = self.table.insert(flow);
+        if let Some(evicted) = evicted {
+            self.end_flow(evicted, SessionState::Evicted, now);
+        }
+        id
+    }
+
+    /// A flow has left the table; a session is reported.
+    fn end_flow(&mut self, mut flow: Flow<Attachment>, state: SessionState, time: Timestamp) {
+        let Some(mut session) = flow.attached.session.take() else { return };
+        self.sessions -= 1;
+        if !session.is_confirmed() {
+            return;
+        }
+        let report = session.finish(&flow, flow.attached.handshake.rtt(), state);
+        self.counters.interactive += u64::from(report.keystrokes.is_some_and(|keystrokes| keystrokes.count > 0));
+        let (frame, ready, id) = (self.frame, &mut self.ready, session.id());
+        session.take_keystrokes(|sequence, body| {
+            ready.push_back(Observation { key: ObservationKey { frame, time, session: id, sequence }, body });
+        });
+        let key = ObservationKey { frame, time, session: id, sequence: session.next_sequence() };
+        self.ready.push_back(Observation { key, body: Body::SessionEnded(Box::new(report)) });
+    }
+}
+
+/// Whether a segment opens a new connection on an old five-tuple.
+fn begins_anew(flow: &Flow<Attachment>, side: Side, segment: &TcpSegment<'_>, time: Timestamp) -> bool {
+    if !segment.flags.has(TcpFlags::SYN) || segment.flags.has(TcpFlags::ACK) {
+        return false;
+    }
+    let half = flow.halves.get(side);
+    let first = segment.seq.plus(1);
+    let other_number = half.start.or(half.next).is_some_and(|known| known != first);
+    other_number && (flow.life == Life::Closed || time - flow.last_time >= REUSE_AFTER)
+}
+
+/// Whether the sender of a flow's first segment is its client, and on what evidence.
+fn roles(source: Endpoint, destination: Endpoint, segment: &TcpSegment<'_>) -> (Side, Evidence) {
+    if segment.flags.has(TcpFlags::SYN) {
+        let side = if segment.flags.has(TcpFlags::ACK) { Side::Server } else { Side::Client };
+        return (side, Evidence::Syn);
+    }
+    let is_service = |endpoint: Endpoint| endpoint.port < 1024;
+    match (is_service(source), is_service(destination)) {
+        (true, false) => (Side::Server, Evidence::Port),
+        (false, true) => (Side::Client, Evidence::Port),
+        _ => (Side::Client, Evidence::FirstSeen),
+    }
+}

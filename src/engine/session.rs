@@ -1,0 +1,212 @@
+//! What the engine keeps of a flow that is a session, or may become one: the decoder, the measurers, and the cues carried
+//! from one to the others.
+
+use crate::{
+    cue::Cue,
+    flow::{Arrival, Data, Flow, Item, PerSide, SessionId, Side, Stream},
+    measure::{
+        ack::AckTimer,
+        estimate::Distribution,
+        keystroke::{Keystroke, Keystrokes},
+    },
+    observation::{Body, IdentifiedBy, RoundTrips, SessionReport, SessionState},
+    protocol::ssh::{Ssh, Standing},
+    time::{Span, Timestamp},
+    wire::{SeqNumber, TcpFlags, TcpSegment},
+};
+
+/// One session.
+#[derive(Debug)]
+pub(super) struct Session {
+    id: SessionId,
+    by_port: bool,
+    ssh: Ssh,
+    streams: PerSide<Stream>,
+    timers: PerSide<AckTimer>,
+    rtt: PerSide<Distribution>,
+    last_client_rtt: Option<Span>,
+    keystrokes: Keystrokes,
+    decided: Vec<Keystroke>,
+    cues: Vec<Cue>,
+    sequence: u64,
+    scheduled: Option<Timestamp>,
+}
+
+impl Session {
+    /// A session whose streams begin at these sequence numbers, where known.
+    pub(super) fn new(id: SessionId, starts: PerSide<Option<SeqNumber>>, by_port: bool) -> Self {
+        Self {
+            id,
+            by_port,
+            ssh: if by_port { Ssh::midstream() } else { Ssh::default() },
+            streams: PerSide::from_fn(|side| Stream::new(*starts.get(side))),
+            timers: PerSide::default(),
+            rtt: PerSide::default(),
+            last_client_rtt: None,
+            keystrokes: Keystrokes::default(),
+            decided: Vec::new(),
+            cues: Vec::new(),
+            sequence: 0,
+            scheduled: None,
+        }
+    }
+
+    pub(super) const fn id(&self) -> SessionId {
+        self.id
+    }
+
+    pub(super) const fn standing(&self) -> Standing {
+        self.ssh.standing()
+    }
+
+    /// Whether this is a session that is reported, not only one that may become one.
+    pub(super) const fn is_confirmed(&self) -> bool {
+        self.by_port || matches!(self.ssh.standing(), Standing::OneSide | Standing::Both)
+    }
+
+    pub(super) const fn roles_known(&self) -> bool {
+        self.ssh.roles_known()
+    }
+
+    /// Whether client and server turned out to be the other way round; everything here is swapped then.
+    pub(super) fn take_role_swap(&mut self) -> bool {
+        let swapped = self.ssh.take_role_swap();
+        if swapped {
+            self.streams.swap();
+            self.timers.swap();
+            self.rtt.swap();
+            self.last_client_rtt = None;
+        }
+        swapped
+    }
+
+    /// Takes a segment in.
+    pub(super) fn on_segment(&mut self, side: Side, segment: &TcpSegment<'_>, arrival: Arrival, time: Timestamp) {
+        self.time_round_trips(side, segment, arrival, time);
+        if arrival == Arrival::Duplicate {
+            return;
+        }
+        let (ssh, cues) = (&mut self.ssh, &mut self.cues);
+        if segment.payload_len > 0 && arrival != Arrival::Probe {
+            let seq = segment.seq.plus(u32::from(segment.flags.has(TcpFlags::SYN)));
+            let data = Data {
+                bytes: segment.payload,
+                len: segment.payload_len,
+                time,
+                end: seq.plus(segment.payload_len),
+                acked: segment.acked(),
+            };
+            self.streams.get_mut(side).push(seq, data, |item| read(ssh, side, item, cues));
+        }
+        if let Some(acked) = segment.acked() {
+            let other = side.other();
+            self.streams.get_mut(other).on_ack(acked, time, |item| read(ssh, other, item, cues));
+        }
+        self.carry_cues();
+    }
+
+    /// A deadline of this session.
+    pub(super) fn on_deadline(&mut self, now: Timestamp) {
+        self.scheduled = None;
+        self.keystrokes.on_deadline(now, &mut self.decided);
+    }
+
+    /// The deadline to wake up for, where it is not yet scheduled.
+    pub(super) fn new_deadline(&mut self) -> Option<Timestamp> {
+        let deadline = self.keystrokes.next_deadline()?;
+        if self.scheduled.is_some_and(|scheduled| scheduled <= deadline) {
+            return None;
+        }
+        self.scheduled = Some(deadline);
+        Some(deadline)
+    }
+
+    /// Hands on what was decided since the last call.
+    pub(super) fn take_keystrokes(&mut self, mut take: impl FnMut(u64, Body)) {
+        if !self.is_confirmed() {
+            return;
+        }
+        for keystroke in self.decided.drain(..) {
+            take(self.sequence, Body::Keystroke { keystroke, client_rtt: self.last_client_rtt });
+            self.sequence += 1;
+        }
+    }
+
+    pub(super) const fn next_sequence(&self) -> u64 {
+        self.sequence
+    }
+
+    /// The session is over: decides what waits and says everything that is known.
+    pub(super) fn finish<T>(&mut self, flow: &Flow<T>, handshake: PerSide<Option<Span>>, state: SessionState) -> SessionReport {
+        let (ssh, cues) = (&mut self.ssh, &mut self.cues);
+        for side in [Side::Client, Side::Server] {
+            self.streams.get_mut(side).finish(|item| read(ssh, side, item, cues));
+        }
+        self.carry_cues();
+        let keystrokes = self.keystrokes.finish(&mut self.decided).filter(|_| self.ssh.lengths_known());
+        let traffic = PerSide::from_fn(|side| {
+            let mut traffic = flow.halves.get(side).traffic;
+            traffic.gaps = self.streams.get(side).gaps();
+            traffic
+        });
+        SessionReport {
+            id: self.id,
+            community_id: flow.key.community_id(),
+            state,
+            start: flow.first_time,
+            end: flow.last_time,
+            endpoints: PerSide { client: flow.key.endpoint(flow.client), server: flow.key.endpoint(flow.client.other()) },
+            mac: flow.mac,
+            evidence: flow.evidence,
+            identified_by: match (self.by_port, self.ssh.standing()) {
+                (true, _) => IdentifiedBy::Port,
+                (false, Standing::Both) => IdentifiedBy::Handshake,
+                _ => IdentifiedBy::Signature,
+            },
+            midstream: flow.midstream,
+            ssh: self.ssh.facts(),
+            obfuscated: self.keystrokes.obfuscated(),
+            traffic,
+            rtt: PerSide::from_fn(|side| self.round_trips(side, *handshake.get(side))),
+            keystrokes,
+        }
+    }
+
+    fn round_trips(&self, side: Side, handshake: Option<Span>) -> RoundTrips {
+        let mut distribution = self.rtt.get(side).clone();
+        if let Some(handshake) = handshake {
+            distribution.record(handshake);
+        }
+        RoundTrips { handshake, samples: distribution.quantiles(), floor: distribution.floor() }
+    }
+
+    /// Data of one side is timed against the acknowledgements of the other: the round trip belongs to who answers.
+    fn time_round_trips(&mut self, side: Side, segment: &TcpSegment<'_>, arrival: Arrival, time: Timestamp) {
+        self.timers.get_mut(side).note(segment, arrival, time);
+        if let Some(rtt) = self.timers.get_mut(side.other()).complete(segment, arrival, time) {
+            self.rtt.get_mut(side).record(rtt);
+            if side == Side::Client {
+                self.last_client_rtt = Some(rtt);
+            }
+        }
+    }
+
+    fn carry_cues(&mut self) {
+        let rtt = self.rtt.client.min();
+        for cue in self.cues.drain(..) {
+            match cue {
+                Cue::Input(input) => self.keystrokes.on_input(input, rtt, &mut self.decided),
+                Cue::Output(output) => self.keystrokes.on_output(output, &mut self.decided),
+                Cue::Terminal(terminal) => self.keystrokes.on_terminal(terminal),
+                Cue::CanObfuscate => self.keystrokes.on_can_obfuscate(),
+            }
+        }
+    }
+}
+
+fn read(ssh: &mut Ssh, side: Side, item: Item<'_>, cues: &mut Vec<Cue>) {
+    match item {
+        Item::Data(data) => ssh.on_data(side, &data, cues),
+        Item::Gap { .. } => ssh.on_gap(side, cues),
+    }
+}

@@ -1,0 +1,2 @@
+//! What the measured timing says about what a session claims.
+pub mod place;

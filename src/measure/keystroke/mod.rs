@@ -1,0 +1,440 @@
+//! Keystrokes, from what a protocol takes for input and output.
+//!
+//! A key is held back for one second. By then it has been echoed or it has not, what follows shows whether it was
+//! repeated by a held key, and a hidden rhythm has shown itself; then it is decided, in order, once. Times are those at
+//! which the message passed the sensor, so an interval carries the jitter of the path from the client.
+//!
+//! What makes a message a keystroke depends on what is known of the session: with a terminal open, every message of a
+//! key's size that nothing else explains; with the terminal unknown, only those that the server echoed. Without a terminal
+//! there are none.
+
+mod chaff;
+mod repeat;
+
+use std::collections::VecDeque;
+
+use self::{chaff::ChaffDetector, repeat::is_repeat};
+use super::estimate::{Distribution, Quantiles};
+use crate::{
+    cue::{Doubt, Input, InputKind, Output, OutputKind, Terminal},
+    time::{Span, Timestamp},
+};
+
+/// How long a key waits for its echo and for what follows. Longer than the shortest stretch of chaff that OpenSSH sends
+/// (1,024 ms) less the interval, so that no chaff is decided before it is recognised; echoes later than
+/// this are called silent.
+const HOLD: Span = Span::from_millis(1_000);
+
+/// Messages that wait at most; the oldest is decided early beyond that (240 keys a second are no person).
+const MAX_WAITING: usize = 256;
+
+/// How long after a key its output is added up, to tell a paste from keys and Enter from a letter.
+const ANSWER_WINDOW: Span = Span::from_millis(300);
+
+/// Two keys this far apart are echoed apart by any server that is not stalled; the younger one's echo is not the older's.
+const LEAST_APART: Span = Span::from_millis(100);
+
+/// An echo this late does not show a keystroke where the terminal is unknown.
+const SURE_ECHO: Span = Span::from_millis(300);
+
+/// Silent characters in a row that make a password-like run.
+const HIDDEN_RUN: usize = 4;
+
+/// A pause that is no interval between keys: the next key begins anew. Only for statistics.
+const LONGEST_INTERVAL: Span = Span::from_secs(60);
+
+/// One keystroke, decided.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Keystroke {
+    /// When its message passed the sensor.
+    pub time: Timestamp,
+    /// Position in the session, from 0.
+    pub index: u64,
+    /// Press, repeat or paste.
+    pub kind: KeystrokeKind,
+    /// What the key did, as far as sizes tell.
+    pub class: KeyClass,
+    /// Length of its message on the wire in bytes.
+    pub bytes: u32,
+    /// Time since the key before it; `None` for the first, for the second of two keys in one segment, and around hidden runs.
+    pub interval: Option<Span>,
+    /// From the key to the server's answer, at the sensor.
+    pub echo: Option<Span>,
+    /// What it rests on.
+    pub method: Method,
+    /// The chance that it is real.
+    pub confidence: f64,
+    /// Part of a run of keys without echo, such as a password: counted, not timed.
+    pub hidden: bool,
+}
+
+/// What kind of event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeystrokeKind {
+    /// A key went down.
+    Press,
+    /// A held key repeated.
+    Repeat,
+    /// More than a key can send, at once.
+    Paste,
+}
+
+/// What the key did. Never which key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyClass {
+    /// A character that was echoed as one.
+    Char,
+    /// A character that changed the line, such as Backspace.
+    Edit,
+    /// An escape sequence: arrows and function keys.
+    Navigation,
+    /// It made the server write: Enter, Tab, Ctrl-C, a command key.
+    Control,
+    /// The cipher, or a missing echo, hides it.
+    Unknown,
+}
+
+/// What a keystroke rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Its size, and the server's answer.
+    SizeAndEcho,
+    /// Its size alone, in an open terminal.
+    Size,
+}
+
+impl Method {
+    /// The name in records.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::SizeAndEcho => "size+echo",
+            Self::Size => "size",
+        }
+    }
+}
+
+/// What is reported of a session's keystrokes.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct KeystrokeSummary {
+    /// All of them.
+    pub count: u64,
+    /// Presses, the keys of hidden runs included.
+    pub presses: u64,
+    /// Repeats of held keys.
+    pub repeats: u64,
+    /// Pastes.
+    pub pastes: u64,
+    /// Keys without echo.
+    pub silent: u64,
+    /// Mean confidence; `None` without keys.
+    pub reliability: Option<f64>,
+    /// Between one press and the next, repeats and hidden runs left out.
+    pub interval: Option<Quantiles>,
+    /// From key to echo, at the sensor.
+    pub echo: Option<Quantiles>,
+}
+
+/// See the [module's documentation](self).
+#[derive(Debug, Default)]
+pub struct Keystrokes {
+    terminal: Terminal,
+    chaff: ChaffDetector,
+    waiting: VecDeque<Waiting>,
+    decided: VecDeque<repeat::Beat>,
+    silent_run: Vec<Keystroke>,
+    last_key: Option<Timestamp>,
+    last_output: Option<Timestamp>,
+    confidence_sum: f64,
+    counts: KeystrokeSummary,
+    intervals: Distribution,
+    echoes: Distribution,
+}
+
+/// A message that may be one or several keys, not decided yet.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    input: Input,
+    answer: Answer,
+    /// Bytes of output within [`ANSWER_WINDOW`] behind it, up to the next input.
+    output_bytes: u32,
+    /// The server had been silent for a whole number of seconds: what a keep-alive timer does.
+    on_the_second: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    None,
+    Silent,
+    Echo { delay: Span, kind: OutputKind },
+}
+
+impl Keystrokes {
+    /// What became known of the terminal.
+    pub fn on_terminal(&mut self, terminal: Terminal) {
+        self.terminal = terminal;
+    }
+
+    /// Both programs can hide keystrokes.
+    pub fn on_can_obfuscate(&mut self) {
+        self.chaff.expect();
+    }
+
+    /// `Some(true)` where keystrokes are hidden among chaff, `Some(false)` where they are not, `None` where it cannot be told.
+    #[must_use]
+    pub const fn obfuscated(&self) -> Option<bool> {
+        self.chaff.verdict()
+    }
+
+    /// When [`Self::on_deadline`] has something to decide.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.waiting.front().map(|waiting| waiting.input.time + HOLD)
+    }
+
+    /// A message of the client. `rtt` is the client-side round trip, where known.
+    pub fn on_input(&mut self, input: Input, rtt: Option<Span>, out: &mut Vec<Keystroke>) {
+        self.on_deadline(input.time, out);
+        if self.chaff.push(&input) {
+            // Everything that waits, and all that was counted, is chaff for the most part.
+            self.waiting.clear();
+            self.silent_run.clear();
+            return;
+        }
+        if self.chaff.verdict() == Some(true) {
+            return;
+        }
+        let on_the_second = match (self.last_output, rtt) {
+            (Some(output), Some(rtt)) => is_whole_seconds(input.time - output - rtt, rtt),
+            _ => false,
+        };
+        self.waiting.push_back(Waiting { input, answer: Answer::None, output_bytes: 0, on_the_second });
+        if self.waiting.len() > MAX_WAITING {
+            self.decide_first(out);
+        }
+    }
+
+    /// A message of the server.
+    pub fn on_output(&mut self, output: Output, out: &mut Vec<Keystroke>) {
+        self.on_deadline(output.time, out);
+        self.last_output = Some(output.time);
+        let reached = |input: &Input| output.acked.is_none_or(|acked| acked.since(input.end) >= 0);
+        let apart = self.echoes.median().map_or(LEAST_APART, |echo| echo.times(4).max(LEAST_APART));
+        let youngest = self.waiting.iter().rev().find(|waiting| reached(&waiting.input)).map(|waiting| waiting.input.time);
+        let Some(youngest) = youngest else { return };
+        for waiting in self.waiting.iter_mut().filter(|waiting| reached(&waiting.input)) {
+            if output.time - waiting.input.time <= ANSWER_WINDOW && waiting.input.time == youngest {
+                waiting.output_bytes = waiting.output_bytes.saturating_add(output.bytes);
+            }
+            if waiting.answer == Answer::None {
+                waiting.answer = if youngest - waiting.input.time > apart {
+                    Answer::Silent
+                } else {
+                    Answer::Echo { delay: output.time - waiting.input.time, kind: output.kind }
+                };
+            }
+        }
+    }
+
+    /// Decides whatever has waited long enough by `now`.
+    pub fn on_deadline(&mut self, now: Timestamp, out: &mut Vec<Keystroke>) {
+        while self.waiting.front().is_some_and(|first| now - first.input.time >= HOLD) {
+            self.decide_first(out);
+        }
+    }
+
+    /// The session is over: decides everything and gives the summary, `None` where the keystrokes are hidden or the
+    /// sizes say nothing.
+    pub fn finish(&mut self, out: &mut Vec<Keystroke>) -> Option<KeystrokeSummary> {
+        while !self.waiting.is_empty() {
+            self.decide_first(out);
+        }
+        self.end_silent_run(out);
+        if self.chaff.verdict() == Some(true) {
+            return None;
+        }
+        let reliability = (self.counts.count > 0).then(|| self.confidence_sum / self.counts.count as f64);
+        Some(KeystrokeSummary {
+            reliability,
+            interval: self.intervals.quantiles(),
+            echo: self.echoes.quantiles(),
+            ..self.counts
+        })
+    }
+
+    fn decide_first(&mut self, out: &mut Vec<Keystroke>) {
+        let Some(first) = self.waiting.pop_front() else { return };
+        let Some((kind, count)) = self.judge(&first) else { return };
+        let echo = match first.answer {
+            Answer::Echo { delay, .. } => Some(delay),
+            _ => None,
+        };
+        let beat = repeat::Beat { time: first.input.time, bytes: first.input.bytes };
+        let repeated =
+            kind == KeystrokeKind::Press && count == 1 && is_repeat(&self.decided, beat, self.waiting.iter().map(Waiting::beat));
+        let kind = if repeated { KeystrokeKind::Repeat } else { kind };
+        repeat::remember(&mut self.decided, beat);
+        for nth in 0..count {
+            let interval = if nth > 0 { None } else { self.last_key.map(|last| first.input.time - last) };
+            self.push(
+                Keystroke {
+                    time: first.input.time,
+                    index: 0,
+                    kind,
+                    class: first.class(),
+                    bytes: first.input.bytes,
+                    interval,
+                    echo,
+                    method: if echo.is_some() { Method::SizeAndEcho } else { Method::Size },
+                    confidence: confidence(self.terminal, echo.is_some(), count),
+                    hidden: false,
+                },
+                out,
+            );
+        }
+        self.last_key = Some(first.input.time);
+    }
+
+    /// Whether a message was keystrokes, of which kind, and how many.
+    fn judge(&self, waiting: &Waiting) -> Option<(KeystrokeKind, u8)> {
+        let echoed = matches!(waiting.answer, Answer::Echo { .. });
+        match waiting.input.doubt {
+            Doubt::Reply if !echoed => return None,
+            Doubt::KeepAlive => match waiting.answer {
+                Answer::Echo { kind: OutputKind::Status, .. } => return None,
+                Answer::Echo { kind: OutputKind::Echo, .. } if waiting.on_the_second => return None,
+                _ => {}
+            },
+            _ => {}
+        }
+        match (self.terminal, waiting.answer) {
+            (Terminal::Absent, _) => return None,
+            (Terminal::Unknown, Answer::Echo { delay, kind }) if delay <= SURE_ECHO && kind != OutputKind::Status => {}
+            (Terminal::Unknown, _) => return None,
+            (Terminal::Open, _) => {}
+        }
+        match waiting.input.kind {
+            InputKind::Char | InputKind::Sequence | InputKind::Key => Some((KeystrokeKind::Press, 1)),
+            InputKind::Keys(count) => Some((KeystrokeKind::Press, count)),
+            InputKind::KeysOrBulk(count) => {
+                // As much comes back as went in: text that was pasted. Keys typed during a stall come back one by one,
+                // or as one short line.
+                let pasted = waiting.output_bytes >= waiting.input.bytes.saturating_mul(u32::from(count));
+                match waiting.answer {
+                    Answer::Echo { .. } if pasted => Some((KeystrokeKind::Paste, 1)),
+                    Answer::Echo { kind: OutputKind::Echo | OutputKind::Redraw, .. } => Some((KeystrokeKind::Press, count)),
+                    _ => None,
+                }
+            }
+            // What is pasted comes back; a program's own message does not.
+            InputKind::Bulk => {
+                (echoed && waiting.output_bytes >= waiting.input.bytes / 2).then_some((KeystrokeKind::Paste, 1))
+            }
+        }
+    }
+
+    /// Counts a keystroke and hands it on, unless it may belong to a password.
+    fn push(&mut self, mut keystroke: Keystroke, out: &mut Vec<Keystroke>) {
+        keystroke.index = self.counts.count;
+        self.counts.count += 1;
+        match keystroke.kind {
+            KeystrokeKind::Press => self.counts.presses += 1,
+            KeystrokeKind::Repeat => self.counts.repeats += 1,
+            KeystrokeKind::Paste => self.counts.pastes += 1,
+        }
+        self.confidence_sum += keystroke.confidence;
+        if let Some(echo) = keystroke.echo {
+            self.echoes.record(echo);
+        } else {
+            self.counts.silent += 1;
+        }
+        if keystroke.echo.is_none() && keystroke.kind == KeystrokeKind::Press && keystroke.class == KeyClass::Unknown {
+            self.silent_run.push(keystroke);
+            if self.silent_run.len() > HIDDEN_RUN {
+                self.hide_run(out);
+            }
+            return;
+        }
+        // The interval to what ends a hidden run would time the run's last key.
+        if self.end_silent_run(out) {
+            keystroke.interval = None;
+        }
+        self.emit(keystroke, out);
+    }
+
+    /// Hands on the run of silent keys that has ended here. True where it was hidden.
+    fn end_silent_run(&mut self, out: &mut Vec<Keystroke>) -> bool {
+        if self.silent_run.len() >= HIDDEN_RUN || self.silent_run.first().is_some_and(|first| first.hidden) {
+            self.hide_run(out);
+            self.silent_run.clear();
+            return true;
+        }
+        for keystroke in std::mem::take(&mut self.silent_run) {
+            self.emit(keystroke, out);
+        }
+        false
+    }
+
+    /// Hands on the keys of a hidden run, without their timing. One of them stays as the mark that the run goes on.
+    fn hide_run(&mut self, out: &mut Vec<Keystroke>) {
+        let already = usize::from(self.silent_run.first().is_some_and(|first| first.hidden));
+        for keystroke in self.silent_run.iter_mut().skip(already) {
+            keystroke.hidden = true;
+            out.push(*keystroke);
+        }
+        self.silent_run.truncate(1);
+    }
+
+    fn emit(&mut self, keystroke: Keystroke, out: &mut Vec<Keystroke>) {
+        if let (KeystrokeKind::Press, Some(interval)) = (keystroke.kind, keystroke.interval.filter(|i| *i <= LONGEST_INTERVAL)) {
+            self.intervals.record(interval);
+        }
+        out.push(keystroke);
+    }
+}
+
+impl Waiting {
+    const fn beat(&self) -> repeat::Beat {
+        repeat::Beat { time: self.input.time, bytes: self.input.bytes }
+    }
+
+    fn class(&self) -> KeyClass {
+        let kind = match self.answer {
+            Answer::Echo { kind, .. } => Some(kind),
+            _ => None,
+        };
+        match (self.input.kind, kind) {
+            (InputKind::Sequence, _) => KeyClass::Navigation,
+            (InputKind::Bulk, _) | (_, None) => KeyClass::Unknown,
+            // Enter is answered by a line end, and then by more.
+            (_, Some(OutputKind::Text)) => KeyClass::Control,
+            _ if self.output_bytes > self.input.bytes.saturating_mul(3) => KeyClass::Control,
+            (InputKind::Char, Some(OutputKind::Echo)) => KeyClass::Char,
+            (InputKind::Char, Some(OutputKind::Redraw)) => KeyClass::Edit,
+            _ => KeyClass::Unknown,
+        }
+    }
+}
+
+/// Share of keystrokes of each sort that are real, on the laboratory's sessions of seeds 1 and 2 (see `pcaps/README.md`).
+const fn confidence(terminal: Terminal, echoed: bool, count: u8) -> f64 {
+    match (terminal, echoed, count) {
+        (Terminal::Open, true, 1) => 0.99,
+        (Terminal::Open, false, 1) => 0.97,
+        (Terminal::Open, ..) => 0.9,
+        (_, true, 1) => 0.9,
+        _ => 0.75,
+    }
+}
+
+/// Whether `silence` is a whole number of seconds, as near as the path's jitter lets it be told.
+fn is_whole_seconds(silence: Span, rtt: Span) -> bool {
+    let second = Span::from_secs(1).as_nanos();
+    let tolerance = Span::from_millis(10).as_nanos() + rtt.as_nanos() / 20;
+    let beyond = silence.as_nanos().rem_euclid(second);
+    silence.as_nanos() > second / 2 && (beyond <= tolerance || second - beyond <= tolerance)
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

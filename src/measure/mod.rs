@@ -1,0 +1,10 @@
+//! Timing: round trips split at the sensor, and keystrokes. Each measurer says what span it covers, from where, and with
+//! what error.
+//!
+//! The sensor stands between client and server. A *client-side* round trip runs sensor → client → sensor, a
+//! *server-side* one sensor → server → sensor; neither needs a clock at either end.
+
+pub mod ack;
+pub mod estimate;
+pub mod handshake;
+pub mod keystroke;

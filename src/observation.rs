@@ -1,0 +1,130 @@
+//! What leaves an engine: what one flow showed, measured and inferred, not judged.
+//!
+//! Observations are keyed so that those of several engines merge into one order, whatever their number.
+
+use std::net::IpAddr;
+
+use crate::{
+    flow::{Endpoint, Evidence, PerSide, SessionId, Traffic},
+    measure::{
+        estimate::{Floor, Quantiles},
+        keystroke::{Keystroke, KeystrokeSummary},
+    },
+    protocol::ssh,
+    time::{Span, Timestamp},
+};
+
+/// One observation and its place in the order.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// When it became known; the order of records.
+    pub key: ObservationKey,
+    /// What was observed.
+    pub body: Body,
+}
+
+/// The order of observations: by the frame that made them known, then by the deadline that fired before that frame, then by
+/// session and position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ObservationKey {
+    /// Number of the frame.
+    pub frame: u64,
+    /// The deadline, or the frame's own time.
+    pub time: Timestamp,
+    /// The session.
+    pub session: SessionId,
+    /// Position within the session.
+    pub sequence: u64,
+}
+
+/// What was observed.
+#[derive(Clone, Debug)]
+pub enum Body {
+    /// A keystroke was decided.
+    Keystroke {
+        /// The keystroke.
+        keystroke: Keystroke,
+        /// The last client-side round trip before it became known.
+        client_rtt: Option<Span>,
+    },
+    /// A session has ended, or the capture has.
+    SessionEnded(Box<SessionReport>),
+}
+
+/// How a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionState {
+    /// Both sides finished, or one reset it.
+    Closed,
+    /// No packet for too long.
+    TimedOut,
+    /// The flow table was full.
+    Evicted,
+    /// The capture ended.
+    Eof,
+}
+
+/// Why a flow is believed to be what `protocol` says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentifiedBy {
+    /// Both sides spoke the protocol.
+    Handshake,
+    /// One side did.
+    Signature,
+    /// The port alone: its beginning was not captured.
+    Port,
+}
+
+/// Everything that an engine knows of a session.
+#[derive(Clone, Debug)]
+pub struct SessionReport {
+    /// Identifier.
+    pub id: SessionId,
+    /// Community ID version 1.
+    pub community_id: String,
+    /// How it ended.
+    pub state: SessionState,
+    /// Time of the first frame.
+    pub start: Timestamp,
+    /// Time of the last frame.
+    pub end: Timestamp,
+    /// Both endpoints, by role.
+    pub endpoints: PerSide<Endpoint>,
+    /// Hardware addresses, by role.
+    pub mac: PerSide<Option<[u8; 6]>>,
+    /// Why the client is believed to be the client.
+    pub evidence: Evidence,
+    /// Why this is believed to be SSH.
+    pub identified_by: IdentifiedBy,
+    /// Its beginning was not captured.
+    pub midstream: bool,
+    /// What the handshake said in clear.
+    pub ssh: ssh::Facts,
+    /// See [`crate::measure::keystroke::Keystrokes::obfuscated`].
+    pub obfuscated: Option<bool>,
+    /// Counters of each direction, by sender.
+    pub traffic: PerSide<Traffic>,
+    /// Round trips of each side: sensor to that side and back.
+    pub rtt: PerSide<RoundTrips>,
+    /// Keystrokes; `None` where they cannot be told.
+    pub keystrokes: Option<KeystrokeSummary>,
+}
+
+/// Round trips between the sensor and one side.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RoundTrips {
+    /// Of the three-way handshake.
+    pub handshake: Option<Span>,
+    /// Of data to its acknowledgement, the handshake's among them.
+    pub samples: Option<Quantiles>,
+    /// The robust floor over those.
+    pub floor: Option<Floor>,
+}
+
+impl SessionReport {
+    /// The address of the end that types.
+    #[must_use]
+    pub const fn client_ip(&self) -> IpAddr {
+        self.endpoints.client.ip
+    }
+}

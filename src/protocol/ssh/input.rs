@@ -1,0 +1,182 @@
+//! What a client packet can be, going by its length and by what the server just sent.
+
+use super::{
+    records::Record,
+    sizes::{Sizes, payload},
+};
+use crate::{
+    cue::{Doubt, Input, InputKind, Output, OutputKind},
+    time::{Span, Timestamp},
+};
+
+/// Output after which OpenSSH's client adds to the window of a terminal session: three packets of 16 KiB
+/// (`channel_check_window`, `CHAN_SES_PACKET_DEFAULT`). Counted here on the wire, that is with overhead.
+const ADJUST_AFTER: u32 = 48 * 1024;
+
+/// Other clients add sooner; this much output within [`BULK_WINDOW`] is no answer to a key either way.
+const ADJUST_IN_BULK: u32 = 16 * 1024;
+
+/// How recent output must be to be the reason for a window adjustment: a round trip and some rendering.
+const BULK_WINDOW: Span = Span::from_secs(1);
+
+/// How soon a client answers a keep-alive request: a round trip.
+const REPLY_WITHIN: Span = Span::from_secs(2);
+
+/// The most keys that one segment is taken apart into.
+const MAX_KEYS: u32 = 16;
+
+/// What the classification of input remembers of the server's output.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct OutputMemory {
+    /// Bytes since the client last added to the window.
+    since_adjust: u32,
+    /// Bytes in the run of output that goes on now, and when it last grew.
+    run: u32,
+    last: Option<Timestamp>,
+    /// When the server last sent what may be a keep-alive request, with nothing behind it.
+    asked: Option<Timestamp>,
+}
+
+impl OutputMemory {
+    /// Takes a server record into account.
+    pub(super) fn on_output(&mut self, record: &Record, sizes: Sizes) -> Output {
+        let quiet = self.last.is_none_or(|last| record.time - last > BULK_WINDOW);
+        self.run = if quiet { record.len } else { self.run.saturating_add(record.len) };
+        self.since_adjust = self.since_adjust.saturating_add(record.len);
+        self.last = Some(record.time);
+        let is_request =
+            record.len == sizes.packet(payload::GLOBAL_KEEPALIVE) || record.len == sizes.packet(payload::CHANNEL_KEEPALIVE);
+        self.asked = (quiet && is_request).then_some(record.time);
+        let kind = if record.len < sizes.key() {
+            OutputKind::Status
+        } else if record.len == sizes.key() {
+            OutputKind::Echo
+        } else if sizes.is_sequence(record.len) {
+            OutputKind::Redraw
+        } else {
+            OutputKind::Text
+        };
+        Output { time: record.time, acked: record.acked, bytes: record.len, kind }
+    }
+
+    /// What a client record can be; `None` where it is none of a user's.
+    pub(super) fn classify(&mut self, record: &Record, sizes: Sizes) -> Option<Input> {
+        let asked = self.asked.take().filter(|&asked| record.time - asked <= REPLY_WITHIN);
+        if record.len < sizes.key() {
+            return None; // shorter than any data
+        }
+        let may_be_adjust = record.len == sizes.packet(payload::WINDOW_ADJUST);
+        if may_be_adjust && self.takes_adjust(record.time) {
+            return None;
+        }
+        let (kind, bytes) = kind_of(record, sizes)?;
+        let doubt = if asked.is_some() && record.len == sizes.packet(payload::CHANNEL_STATUS) {
+            Doubt::Reply
+        } else if record.len == sizes.packet(payload::GLOBAL_KEEPALIVE) {
+            Doubt::KeepAlive
+        } else {
+            Doubt::None
+        };
+        Some(Input { time: record.time, end: record.end, bytes, kind, doubt })
+    }
+
+    /// Whether the client owes the server a window adjustment by now; one packet pays it.
+    fn takes_adjust(&mut self, now: Timestamp) -> bool {
+        let flowing = self.last.is_some_and(|last| now - last <= BULK_WINDOW);
+        let owed = flowing
+            && (self.since_adjust >= ADJUST_AFTER || (self.run >= ADJUST_IN_BULK && self.since_adjust >= ADJUST_IN_BULK));
+        if owed {
+            self.since_adjust = 0;
+        }
+        owed
+    }
+}
+
+/// The kind of a client record, and the length of one of its messages.
+fn kind_of(record: &Record, sizes: Sizes) -> Option<(InputKind, u32)> {
+    let (len, key) = (record.len, sizes.key());
+    if len == key {
+        return Some((if sizes.shows_sequences() { InputKind::Char } else { InputKind::Key }, len));
+    }
+    if sizes.is_sequence(len) {
+        return Some((InputKind::Sequence, len));
+    }
+    if record.exact {
+        return Some((InputKind::Bulk, len));
+    }
+    let one_packet = sizes.is_packet(len);
+    match keys_in(len, sizes) {
+        Some(count) if one_packet => Some((InputKind::KeysOrBulk(count), key)),
+        Some(count) => Some((InputKind::Keys(count), key)),
+        // Whole packets, but not of one key each: more than typing either way.
+        None => Some((InputKind::Bulk, len)),
+    }
+}
+
+/// Into how many packets of one key each a segment can be taken apart; the fewest.
+fn keys_in(len: u32, sizes: Sizes) -> Option<u8> {
+    let (key, sequence) = (sizes.key(), sizes.data(3));
+    (2..=MAX_KEYS).find_map(|count| {
+        let rest = len.checked_sub(key * count)?;
+        let step = sequence - key;
+        let fits = if step == 0 { rest == 0 } else { rest.is_multiple_of(step) && rest / step <= count };
+        fits.then(|| u8::try_from(count).ok()).flatten()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::SeqNumber;
+
+    fn record(len: u32, millis: i64) -> Record {
+        Record { len, exact: false, time: Timestamp::from_nanos(millis * 1_000_000), end: SeqNumber(0), acked: None }
+    }
+
+    fn chacha() -> Sizes {
+        Sizes::of("chacha20-poly1305@openssh.com", "", "none").unwrap()
+    }
+
+    fn kind(cipher: &str, mac: &str, len: u32) -> Option<InputKind> {
+        let sizes = Sizes::of(cipher, mac, "none").unwrap();
+        OutputMemory::default().classify(&record(len, 0), sizes).map(|input| input.kind)
+    }
+
+    #[test]
+    fn one_key_or_several_or_more_than_that() {
+        let chacha = |len| kind("chacha20-poly1305@openssh.com", "", len);
+        assert_eq!(chacha(28), None);
+        assert_eq!(chacha(36), Some(InputKind::Char));
+        assert_eq!(chacha(44), Some(InputKind::Sequence));
+        assert_eq!(chacha(72), Some(InputKind::Keys(2)));
+        assert_eq!(chacha(80), Some(InputKind::Keys(2)));
+        assert_eq!(chacha(108), Some(InputKind::KeysOrBulk(3)));
+        assert_eq!(chacha(60), Some(InputKind::Bulk));
+        assert_eq!(chacha(200), Some(InputKind::Bulk), "two packets, but not of one key each");
+        assert_eq!(kind("aes128-ctr", "hmac-sha2-512", 96), Some(InputKind::Key));
+        assert_eq!(kind("aes128-ctr", "hmac-sha2-512", 192), Some(InputKind::KeysOrBulk(2)));
+    }
+
+    #[test]
+    fn a_window_adjustment_is_owed_after_much_output_and_only_then() {
+        let mut memory = OutputMemory::default();
+        let key = record(36, 1_000);
+        for i in 0..40 {
+            memory.on_output(&record(1448, 900 + i), chacha());
+        }
+        assert_eq!(memory.classify(&key, chacha()), None, "56 kB of output: the window grows");
+        assert!(memory.classify(&key, chacha()).is_some(), "paid: this one is a key");
+        for i in 0..5 {
+            memory.on_output(&record(1448, 1_100 + i), chacha());
+        }
+        assert!(memory.classify(&record(36, 1_200), chacha()).is_some(), "a screen of output is not a transfer");
+    }
+
+    #[test]
+    fn an_answer_to_a_keep_alive_is_in_doubt() {
+        let mut memory = OutputMemory::default();
+        memory.on_output(&record(60, 0), chacha());
+        assert_eq!(memory.classify(&record(36, 30), chacha()).map(|input| input.doubt), Some(Doubt::Reply));
+        assert_eq!(memory.classify(&record(36, 60), chacha()).map(|input| input.doubt), Some(Doubt::None));
+    }
+}

@@ -1,0 +1,213 @@
+//! What the lengths of the first encrypted packets tell: when the login was over, and whether a terminal was opened.
+//!
+//! Everything here is inferred (RFC 4252, RFC 4254; order as OpenSSH sends it):
+//!
+//! ```text
+//! server  USERAUTH_SUCCESS                      the shortest packet there is
+//! client  CHANNEL_OPEN session [+ no-more-sessions]
+//! server  [hostkeys] CHANNEL_OPEN_CONFIRMATION
+//! client  [pty-req] [env …] shell | exec | subsystem          one flight
+//! server  CHANNEL_SUCCESS per request that wanted a reply, WINDOW_ADJUST
+//! ```
+//!
+//! A terminal and a shell are two requests that want a reply; a command or a subsystem is one. OpenSSH's server
+//! adds a WINDOW_ADJUST to the last. Where the answer fits neither, the terminal stays unknown and only echoed input counts.
+
+use super::{
+    records::Record,
+    sizes::{Sizes, payload},
+};
+use crate::{cue::Terminal, flow::Side, time::Timestamp};
+
+/// Progress of a login, as seen from outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    /// Before USERAUTH_SUCCESS.
+    Auth,
+    /// The client opens its channel: bytes of its flight so far.
+    Opening { flight: u32 },
+    /// The server answers that.
+    Confirming,
+    /// The client asks for a terminal, a shell, a command: bytes of its flight so far.
+    Requesting { flight: u32 },
+    /// The server answers that: bytes of its answer so far, and when the last of them came.
+    Answering { flight: u32, answer: u32, time: Timestamp },
+    /// The terminal was granted on its own; the shell is asked for separately.
+    ShellNext,
+    /// Known, or known not to be knowable.
+    Over(Terminal),
+}
+
+/// See the [module's documentation](self).
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Login {
+    stage: Stage,
+    client_packets: u32,
+    openssh_server: bool,
+}
+
+impl Login {
+    /// Before the first encrypted packet.
+    pub(super) const fn new() -> Self {
+        Self { stage: Stage::Auth, client_packets: 0, openssh_server: false }
+    }
+
+    /// Who the server says it is: OpenSSH adds a WINDOW_ADJUST to its answer.
+    pub(super) const fn set_openssh_server(&mut self, is_openssh: bool) {
+        self.openssh_server = is_openssh;
+    }
+
+    /// Bytes are missing, or there are no lengths to go by: nothing is known from here on.
+    pub(super) const fn give_up(&mut self) {
+        if !matches!(self.stage, Stage::Over(_)) {
+            self.stage = Stage::Over(Terminal::Unknown);
+        }
+    }
+
+    /// What is known of the terminal; `None` while the login goes on.
+    pub(super) const fn terminal(&self) -> Option<Terminal> {
+        match self.stage {
+            Stage::Over(terminal) => Some(terminal),
+            _ => None,
+        }
+    }
+
+    /// Takes the next record into account.
+    pub(super) fn push(&mut self, side: Side, record: &Record, sizes: Sizes) {
+        let len = record.len;
+        self.stage = match (self.stage, side) {
+            (Stage::Auth, Side::Client) => {
+                self.client_packets += 1;
+                Stage::Auth
+            }
+            // The client asks for the service and then to be let in before it can be.
+            (Stage::Auth, Side::Server) if len == sizes.packet(payload::STATUS) && self.client_packets >= 2 => {
+                Stage::Opening { flight: 0 }
+            }
+            (Stage::Opening { flight }, Side::Client) => Stage::Opening { flight: flight.saturating_add(len) },
+            (Stage::Opening { flight: 0 }, Side::Server) => self.stage,
+            (Stage::Opening { flight }, Side::Server) => {
+                let open = sizes.packet(payload::OPEN_SESSION);
+                if flight == sizes.packet(payload::NO_MORE_SESSIONS) {
+                    Stage::Over(Terminal::Absent) // `ssh -N`: sessions are ruled out without one being opened
+                } else if flight == open || flight == open + sizes.packet(payload::NO_MORE_SESSIONS) {
+                    Stage::Confirming
+                } else {
+                    Stage::Over(Terminal::Unknown)
+                }
+            }
+            (Stage::Confirming, Side::Server) => Stage::Confirming,
+            (Stage::Confirming, Side::Client) => Stage::Requesting { flight: len },
+            (Stage::Requesting { flight }, Side::Client) => Stage::Requesting { flight: flight.saturating_add(len) },
+            (Stage::Requesting { flight }, Side::Server) => self.answered(flight, 0, record, sizes),
+            (Stage::Answering { flight, answer, time }, Side::Server) => {
+                let one_segment = record.exact && record.time == time;
+                match self.conclude(flight, answer, sizes) {
+                    Some(terminal) if !one_segment => Stage::Over(terminal),
+                    _ => self.answered(flight, answer, record, sizes),
+                }
+            }
+            (Stage::Answering { flight, answer, .. }, Side::Client) => match self.conclude(flight, answer, sizes) {
+                Some(terminal) => Stage::Over(terminal),
+                None if len == sizes.packet(payload::SHELL) && flight >= sizes.packet(payload::SHORTEST_PTY) => Stage::ShellNext,
+                None => Stage::Over(unless_too_short(Terminal::Unknown, flight, sizes)),
+            },
+            (Stage::ShellNext, Side::Server) => Stage::Over(Terminal::Open),
+            (stage, _) => stage,
+        };
+    }
+
+    /// More of the server's answer. Exact packets of one segment come one by one, so their sum waits for what follows.
+    fn answered(&self, flight: u32, answer: u32, record: &Record, sizes: Sizes) -> Stage {
+        let answer = answer.saturating_add(record.len);
+        match self.conclude(flight, answer, sizes) {
+            Some(terminal) if !record.exact => Stage::Over(terminal),
+            _ => Stage::Answering { flight, answer, time: record.time },
+        }
+    }
+
+    /// What an answer of this length to a flight of that length says; `None` for a single status, which says nothing yet.
+    fn conclude(&self, flight: u32, answer: u32, sizes: Sizes) -> Option<Terminal> {
+        let status = sizes.packet(payload::CHANNEL_STATUS);
+        let adjust = sizes.packet(payload::WINDOW_ADJUST);
+        let whole = |bytes: u32| bytes.is_multiple_of(status).then_some(bytes / status);
+        // (statuses, adjusts); where the two have one length, the last of an OpenSSH server's is the adjust.
+        let counted = match whole(answer) {
+            Some(n) if status == adjust && self.openssh_server && n > 1 => Some((n - 1, 1)),
+            Some(n) => Some((n, 0)),
+            None => answer.checked_sub(adjust).and_then(whole).map(|n| (n, 1)),
+        };
+        Some(match counted {
+            Some((1, 0)) => return None,
+            Some((1, 1)) if self.openssh_server => Terminal::Absent,
+            Some((2, 1) | (3, 0)) => unless_too_short(Terminal::Open, flight, sizes),
+            Some((2, 0)) if status != adjust => unless_too_short(Terminal::Open, flight, sizes),
+            _ => unless_too_short(Terminal::Unknown, flight, sizes),
+        })
+    }
+}
+
+/// A flight too short to ask for a terminal did not.
+const fn unless_too_short(terminal: Terminal, flight: u32, sizes: Sizes) -> Terminal {
+    if flight >= sizes.packet(payload::SHORTEST_PTY) { terminal } else { Terminal::Absent }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::SeqNumber;
+
+    const CHACHA: (&str, &str) = ("chacha20-poly1305@openssh.com", "");
+    const SHA512: (&str, &str) = ("aes128-ctr", "hmac-sha2-512");
+    const GCM: (&str, &str) = ("aes128-gcm@openssh.com", "");
+
+    /// Runs a login given as record lengths: positive from the client, negative from the server.
+    fn terminal((cipher, mac): (&str, &str), openssh_server: bool, lens: &[i32]) -> Option<Terminal> {
+        let sizes = Sizes::of(cipher, mac, "none").unwrap();
+        let mut login = Login::new();
+        login.set_openssh_server(openssh_server);
+        for (i, &len) in lens.iter().enumerate() {
+            let side = if len > 0 { Side::Client } else { Side::Server };
+            // Records of one side that follow each other came in one segment.
+            let time = Timestamp::from_nanos(lens.get(..i).unwrap().iter().filter(|&&before| (before > 0) != (len > 0)).count() as i64);
+            let record = Record { len: len.unsigned_abs(), exact: sizes.length_in_clear, time, end: SeqNumber(0), acked: None };
+            login.push(side, &record, sizes);
+        }
+        login.terminal()
+    }
+
+    /// Lengths as OpenSSH 10 sends them (`pcaps/README.md`).
+    #[test]
+    fn a_shell_opens_a_terminal_and_a_command_does_not() {
+        let login = [44, -44, 60, -280, 140, -100, 308, -28, 112, -412, -44];
+        assert_eq!(terminal(CHACHA, true, &login), None);
+        assert_eq!(terminal(CHACHA, true, &[&login[..], &[392, -108]].concat()), Some(Terminal::Open));
+        assert_eq!(terminal(CHACHA, true, &[&login[..], &[52, -72]].concat()), Some(Terminal::Absent));
+        assert_eq!(terminal(CHACHA, true, &[&login[..], &[700, -72]].concat()), Some(Terminal::Absent));
+        let sha512 = [96, -96, 112, -336, 192, -144, 352, -80, 224, -464, -96];
+        assert_eq!(terminal(SHA512, true, &[&sha512[..], &[480, -256]].concat()), Some(Terminal::Open));
+        assert_eq!(terminal(SHA512, true, &[&sha512[..], &[112, -176]].concat()), Some(Terminal::Absent));
+    }
+
+    #[test]
+    fn exact_packets_add_up_to_the_same() {
+        let login = [52, -52, 68, -68, 148, -100, 308, -36, 52, 68, -412, -52];
+        assert_eq!(terminal(GCM, true, &[&login[..], &[340, 52, -36, -36, -36]].concat()), None, "not before the next segment");
+        assert_eq!(terminal(GCM, true, &[&login[..], &[340, 52, -36, -36, -36, 36]].concat()), Some(Terminal::Open));
+        assert_eq!(terminal(GCM, true, &[&login[..], &[52, -36, -36, 36]].concat()), Some(Terminal::Absent));
+    }
+
+    #[test]
+    fn a_client_that_waits_for_each_answer_is_understood() {
+        let login = [44, -44, 60, -100, 140, -28, 52, -44];
+        assert_eq!(terminal(CHACHA, false, &[&login[..], &[84, -36, 44, -36, -36]].concat()), Some(Terminal::Open));
+    }
+
+    #[test]
+    fn a_tunnel_has_no_terminal_and_a_gap_no_answer() {
+        assert_eq!(terminal(CHACHA, true, &[44, -44, 60, -100, 140, -28, 60, -412]), Some(Terminal::Absent));
+        let mut login = Login::new();
+        login.give_up();
+        assert_eq!(login.terminal(), Some(Terminal::Unknown));
+    }
+}

@@ -1,0 +1,394 @@
+//! SSH (RFC 4253, 4252, 4254): what is in clear is read, what is encrypted is weighed.
+//!
+//! *Known*: both identification lines, both algorithm offers, what they agree on. *Inferred* from lengths: when the login
+//! was over, whether a terminal was opened, which packets can be keystrokes. A gap in what is in clear ends the
+//! knowledge; nothing is guessed across it.
+
+mod banner;
+mod input;
+mod kexinit;
+mod login;
+mod records;
+mod sizes;
+
+use self::{
+    banner::{BannerReader, Found, openssh_version},
+    input::OutputMemory,
+    kexinit::{KEXINIT, KexInit, NEWKEYS, negotiate},
+    login::Login,
+    records::{Framer, Record},
+    sizes::Sizes,
+};
+use crate::{
+    cue::{Cue, Terminal},
+    flow::{Data, PerSide, Side},
+};
+
+/// Longest packet that is read in clear (RFC 4253 §6.1: 35,000 bytes must be accepted).
+const MAX_CLEAR_PACKET: u32 = 35_000;
+
+/// The first release whose client hides keystrokes, and whose server answers the chaff.
+const FIRST_OBFUSCATING: (u32, u32) = (9, 5);
+
+/// What was read of a session in clear.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Identification lines as sent, without the line end; hostile until escaped.
+    pub banners: PerSide<Option<Vec<u8>>>,
+    /// HASSH of the client's offer.
+    pub hassh: Option<String>,
+    /// HASSH of the server's offer.
+    pub hassh_server: Option<String>,
+    /// The key exchange method that both offers agree on.
+    pub kex: Option<String>,
+    /// The cipher from client to server.
+    pub cipher: Option<String>,
+    /// The MAC from client to server; `None` where the cipher authenticates itself.
+    pub mac: Option<String>,
+    /// The compression from client to server.
+    pub compression: Option<String>,
+}
+
+/// Whether this is SSH.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// No whole identification line yet.
+    Candidate,
+    /// One side has identified itself.
+    OneSide,
+    /// Both sides have.
+    Both,
+    /// It is not.
+    NotOurs,
+}
+
+/// Decoder of one session, both directions.
+#[derive(Clone, Debug)]
+pub struct Ssh {
+    halves: PerSide<Half>,
+    login: Login,
+    login_reported: bool,
+    output: OutputMemory,
+    not_ours: bool,
+    swapped: bool,
+    roles_known: bool,
+}
+
+/// One direction.
+#[derive(Clone, Debug)]
+struct Half {
+    phase: Phase,
+    banner: Option<Vec<u8>>,
+    offer: Option<KexInit>,
+}
+
+/// How the bytes of one direction are to be read now.
+#[derive(Clone, Debug)]
+enum Phase {
+    /// Up to the end of the identification line.
+    Banner(BannerReader),
+    /// Packets in clear; what has come of the next one.
+    Clear(Vec<u8>),
+    /// After NEWKEYS, with known lengths.
+    Encrypted(Framer),
+    /// A gap, an anomaly, or a cipher without known lengths.
+    Lost,
+}
+
+impl Default for Ssh {
+    fn default() -> Self {
+        let half = |_| Half { phase: Phase::Banner(BannerReader::default()), banner: None, offer: None };
+        Self {
+            halves: PerSide::from_fn(half),
+            login: Login::new(),
+            login_reported: false,
+            output: OutputMemory::default(),
+            not_ours: false,
+            swapped: false,
+            roles_known: false,
+        }
+    }
+}
+
+impl Ssh {
+    /// A session whose beginning was not captured: nothing can be read of it.
+    #[must_use]
+    pub fn midstream() -> Self {
+        let mut ssh = Self::default();
+        ssh.halves.client.phase = Phase::Lost;
+        ssh.halves.server.phase = Phase::Lost;
+        ssh.login.give_up();
+        ssh
+    }
+
+    /// How sure it is that this is SSH.
+    #[must_use]
+    pub const fn standing(&self) -> Standing {
+        match (self.not_ours, self.halves.client.banner.is_some(), self.halves.server.banner.is_some()) {
+            (true, ..) => Standing::NotOurs,
+            (_, true, true) => Standing::Both,
+            (_, false, false) => Standing::Candidate,
+            _ => Standing::OneSide,
+        }
+    }
+
+    /// Whether the lengths of this session's packets can be told apart at all.
+    #[must_use]
+    pub const fn lengths_known(&self) -> bool {
+        matches!(self.halves.client.phase, Phase::Encrypted(_))
+    }
+
+    /// Whether what was said shows that client and server are the other way round; asked once, it swaps its own roles.
+    pub fn take_role_swap(&mut self) -> bool {
+        if self.swapped {
+            self.halves.swap();
+            self.swapped = false;
+            return true;
+        }
+        false
+    }
+
+    /// Whether the roles rest on what the two ends said.
+    #[must_use]
+    pub const fn roles_known(&self) -> bool {
+        self.roles_known
+    }
+
+    /// What was read in clear.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        let (client, server) = (&self.halves.client, &self.halves.server);
+        let agreed = |list: fn(&KexInit) -> &str| match (&client.offer, &server.offer) {
+            (Some(c), Some(s)) => negotiate(list(c), list(s)),
+            _ => None,
+        };
+        let cipher = agreed(|offer| &offer.ciphers.client_to_server);
+        let authenticates_itself =
+            cipher.as_deref().is_some_and(|cipher| cipher.contains("gcm") || cipher.contains("GCM") || cipher.contains("poly1305"));
+        Facts {
+            banners: PerSide { client: client.banner.clone(), server: server.banner.clone() },
+            hassh: client.offer.as_ref().map(KexInit::hassh),
+            hassh_server: server.offer.as_ref().map(KexInit::hassh_server),
+            kex: agreed(|offer| &offer.kex),
+            mac: agreed(|offer| &offer.macs.client_to_server).filter(|_| !authenticates_itself),
+            compression: agreed(|offer| &offer.compressions.client_to_server),
+            cipher,
+        }
+    }
+
+    /// Takes the next bytes of one side and adds what they mean to `cues`.
+    pub fn on_data(&mut self, side: Side, data: &Data<'_>, cues: &mut Vec<Cue>) {
+        let mut rest = *data;
+        loop {
+            let used = match &mut self.halves.get_mut(side).phase {
+                Phase::Banner(reader) => match reader.push(rest.bytes, side == Side::Server) {
+                    Found::NotYet => return,
+                    Found::NotOurs => {
+                        self.not_ours |= side == Side::Client || self.halves.client.banner.is_none();
+                        self.halves.get_mut(side).phase = Phase::Lost;
+                        return;
+                    }
+                    Found::Line(line, used) => {
+                        let half = self.halves.get_mut(side);
+                        half.banner = Some(line);
+                        half.phase = Phase::Clear(Vec::new());
+                        self.on_banner(cues);
+                        used
+                    }
+                },
+                Phase::Clear(_) => match self.read_clear(side, &rest, cues) {
+                    Some(used) => used,
+                    None => return,
+                },
+                Phase::Encrypted(framer) => {
+                    let mut records = Records::default();
+                    framer.push(&rest, |record| records.push(record));
+                    let sizes = framer.sizes;
+                    records.iter().for_each(|record| self.on_record(side, &record, sizes, cues));
+                    return;
+                }
+                Phase::Lost => return,
+            };
+            let used = u32::try_from(used).unwrap_or(u32::MAX);
+            rest.bytes = rest.bytes.get(used as usize..).unwrap_or_default();
+            rest.len = rest.len.saturating_sub(used);
+            if rest.len == 0 {
+                return;
+            }
+        }
+    }
+
+    /// Bytes of one side were not captured.
+    pub fn on_gap(&mut self, side: Side, cues: &mut Vec<Cue>) {
+        let half = self.halves.get_mut(side);
+        match &mut half.phase {
+            Phase::Encrypted(framer) => framer.on_gap(),
+            phase => *phase = Phase::Lost,
+        }
+        self.login.give_up();
+        self.report_login(cues);
+    }
+
+    fn on_banner(&mut self, cues: &mut Vec<Cue>) {
+        let version = |banner: &Option<Vec<u8>>| banner.as_deref().and_then(openssh_version);
+        let server = version(&self.halves.server.banner);
+        self.login.set_openssh_server(server.is_some());
+        let capable = |version: Option<(u32, u32)>| version.is_some_and(|version| version >= FIRST_OBFUSCATING);
+        if capable(version(&self.halves.client.banner)) && capable(server) {
+            cues.push(Cue::CanObfuscate);
+        }
+    }
+
+    /// Reads packets in clear. `Some(used)` where NEWKEYS ended them after so many of the new bytes.
+    fn read_clear(&mut self, side: Side, data: &Data<'_>, cues: &mut Vec<Cue>) -> Option<usize> {
+        let half = self.halves.get_mut(side);
+        let Phase::Clear(buffer) = &mut half.phase else { return None };
+        let before = buffer.len();
+        buffer.extend_from_slice(data.bytes);
+        let buffer = std::mem::take(buffer);
+        let mut rest = buffer.as_slice();
+        loop {
+            match clear_packet(rest) {
+                ClearPacket::Short => {
+                    let cut = data.bytes.len() < data.len as usize;
+                    let phase = if cut { Phase::Lost } else { Phase::Clear(rest.to_vec()) };
+                    self.halves.get_mut(side).phase = phase;
+                    if cut {
+                        self.login.give_up();
+                        self.report_login(cues);
+                    }
+                    return None;
+                }
+                ClearPacket::Broken => {
+                    self.halves.get_mut(side).phase = Phase::Lost;
+                    self.login.give_up();
+                    self.report_login(cues);
+                    return None;
+                }
+                ClearPacket::Whole(payload, tail) => {
+                    rest = tail;
+                    if payload.first() == Some(&NEWKEYS) {
+                        self.on_newkeys(side, cues);
+                        return Some((buffer.len() - rest.len()).saturating_sub(before));
+                    }
+                    self.on_clear_message(side, payload);
+                }
+            }
+        }
+    }
+
+    fn on_clear_message(&mut self, side: Side, payload: &[u8]) {
+        let says_client = match payload.first() {
+            Some(&KEXINIT) => {
+                let half = self.halves.get_mut(side);
+                half.offer = KexInit::parse(payload);
+                half.offer.as_ref().and_then(KexInit::says_client)
+            }
+            // KEXDH_INIT and KEX_ECDH_INIT, KEX_DH_GEX_INIT and _REQUEST are the client's; 31 and 33 the server's
+            // (RFC 4253 §8, RFC 5656 §7.1, RFC 4419 §5).
+            Some(30 | 32 | 34) => Some(true),
+            Some(31 | 33) => Some(false),
+            _ => None,
+        };
+        if let (Some(says_client), false) = (says_client, self.roles_known) {
+            self.roles_known = true;
+            self.swapped = says_client != (side == Side::Client);
+        }
+    }
+
+    fn on_newkeys(&mut self, side: Side, cues: &mut Vec<Cue>) {
+        // Roles may have been swapped by a message in this very segment, before the engine could ask.
+        let role = if self.swapped { side.other() } else { side };
+        let (client, server) = match role == side {
+            true => (&self.halves.client.offer, &self.halves.server.offer),
+            false => (&self.halves.server.offer, &self.halves.client.offer),
+        };
+        let sizes = client.as_ref().zip(server.as_ref()).and_then(|(c, s)| {
+            let pick = |list: fn(&KexInit, Side) -> &str| negotiate(list(c, role), list(s, role));
+            Sizes::of(
+                &pick(|offer, role| direction(&offer.ciphers, role))?,
+                &pick(|offer, role| direction(&offer.macs, role)).unwrap_or_default(),
+                &pick(|offer, role| direction(&offer.compressions, role))?,
+            )
+        });
+        self.halves.get_mut(side).phase = sizes.map_or(Phase::Lost, |sizes| Phase::Encrypted(Framer::new(sizes)));
+        if sizes.is_none() {
+            self.login.give_up();
+            self.report_login(cues);
+        }
+    }
+
+    fn on_record(&mut self, side: Side, record: &Record, sizes: Sizes, cues: &mut Vec<Cue>) {
+        self.login.push(side, record, sizes);
+        self.report_login(cues);
+        match (side, self.login.terminal()) {
+            (Side::Server, _) => cues.push(Cue::Output(self.output.on_output(record, sizes))),
+            (Side::Client, Some(Terminal::Open | Terminal::Unknown)) => {
+                cues.extend(self.output.classify(record, sizes).map(Cue::Input));
+            }
+            (Side::Client, _) => {}
+        }
+    }
+
+    fn report_login(&mut self, cues: &mut Vec<Cue>) {
+        if let (Some(terminal), false) = (self.login.terminal(), self.login_reported) {
+            self.login_reported = true;
+            cues.push(Cue::Terminal(terminal));
+        }
+    }
+}
+
+/// Records of one segment: nearly always one.
+#[derive(Default)]
+struct Records {
+    first: Option<Record>,
+    more: Vec<Record>,
+}
+
+impl Records {
+    fn push(&mut self, record: Record) {
+        match self.first {
+            None => self.first = Some(record),
+            Some(_) => self.more.push(record),
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Record> + use<'_> {
+        self.first.into_iter().chain(self.more.iter().copied())
+    }
+}
+
+fn direction(lists: &kexinit::Directions, role: Side) -> &str {
+    match role {
+        Side::Client => &lists.client_to_server,
+        Side::Server => &lists.server_to_client,
+    }
+}
+
+/// A packet in clear (RFC 4253 §6).
+enum ClearPacket<'a> {
+    /// More bytes are needed.
+    Short,
+    /// Lengths that cannot be.
+    Broken,
+    /// A payload, and what follows the packet.
+    Whole(&'a [u8], &'a [u8]),
+}
+
+fn clear_packet(bytes: &[u8]) -> ClearPacket<'_> {
+    let Some((length, rest)) = bytes.split_first_chunk::<4>() else { return ClearPacket::Short };
+    let length = u32::from_be_bytes(*length);
+    if !(12..=MAX_CLEAR_PACKET).contains(&length) || !(length + 4).is_multiple_of(8) {
+        return ClearPacket::Broken;
+    }
+    let Some((packet, rest)) = rest.split_at_checked(length as usize) else { return ClearPacket::Short };
+    let Some((&padding, body)) = packet.split_first() else { return ClearPacket::Broken };
+    match body.len().checked_sub(usize::from(padding)).filter(|&payload| payload > 0).and_then(|payload| body.get(..payload)) {
+        Some(payload) => ClearPacket::Whole(payload, rest),
+        None => ClearPacket::Broken,
+    }
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;
