@@ -1,7 +1,7 @@
 //! The words that `protocol` and `measure` share. A protocol reads bytes and says what they are; a measurer times
 //! what it is told. Neither knows the other: the engine carries cues from one to the other.
 
-use crate::{time::Timestamp, wire::SeqNumber};
+use crate::{flow::Side, time::Timestamp, wire::SeqNumber};
 
 /// What a protocol tells the measurers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub enum Cue {
     Terminal(Terminal),
     /// Both programs are able to hide keystrokes among chaff (OpenSSH 9.5 and later at both ends).
     CanObfuscate,
+    /// Bytes of this side were not captured between its message before and its next one.
+    Lost(Side),
 }
 
 /// Whether somebody can type in this session at all.

@@ -216,7 +216,7 @@ impl Engine {
         let (key, sender) = FlowKey::of(source, destination, TransportKind::Udp);
         let id = self.table.find(&key).unwrap_or_else(|| {
             self.counters.udp_flows += 1;
-            self.insert(Flow::new(key, sender, Evidence::FirstSeen, false, frame.number, frame.time))
+            self.insert(Flow::new(key, sender, Evidence::FirstSeen, false, frame))
         });
         if let Some(flow) = self.table.get_mut(id) {
             flow.last_time = flow.last_time.max(frame.time);
@@ -239,7 +239,7 @@ impl Engine {
                 let (client, evidence) = roles(source, destination, segment);
                 let client = if client == Side::Client { sender } else { sender.other() };
                 let midstream = evidence != Evidence::Syn;
-                self.insert(Flow::new(key, client, evidence, midstream, frame.number, frame.time))
+                self.insert(Flow::new(key, client, evidence, midstream, frame))
             }
         };
         let Some(flow) = self.table.get_mut(id) else { return };

@@ -82,6 +82,10 @@ pub struct SessionReport {
     pub id: SessionId,
     /// Community ID version 1.
     pub community_id: String,
+    /// Which input its first frame came from, by position.
+    pub input: u32,
+    /// The client's initial sequence number, where the SYN was seen.
+    pub client_isn: Option<u32>,
     /// How it ended.
     pub state: SessionState,
     /// Time of the first frame.

@@ -103,6 +103,7 @@ impl Merge {
             return None;
         };
         let batch = reader.take(until, BATCH, self.next_number);
+        let batch = Batch { input: u32::try_from(index).unwrap_or(u32::MAX), ..batch };
         let count = batch.frames.len() as u64;
         input.status.frames = input.status.frames.saturating_add(count);
         self.next_number = self.next_number.saturating_add(count);

@@ -83,9 +83,8 @@ impl Session {
     /// Takes a segment in.
     pub(super) fn on_segment(&mut self, side: Side, segment: &TcpSegment<'_>, arrival: Arrival, time: Timestamp) {
         self.time_round_trips(side, segment, arrival, time);
-        if arrival == Arrival::Duplicate {
-            return;
-        }
+        // A copy yields nothing from a stream; a segment that was taken for one is not lost.
+        let rtt = self.rtt.client.min();
         let (ssh, cues) = (&mut self.ssh, &mut self.cues);
         if segment.payload_len > 0 && arrival != Arrival::Probe {
             let seq = segment.seq.plus(u32::from(segment.flags.has(TcpFlags::SYN)));
@@ -96,13 +95,16 @@ impl Session {
                 end: seq.plus(segment.payload_len),
                 acked: segment.acked(),
             };
-            self.streams.get_mut(side).push(seq, data, |item| read(ssh, side, item, cues));
+            self.streams.get_mut(side).push(seq, data, |item| read(ssh, side, item, rtt, cues));
         }
         if let Some(acked) = segment.acked() {
             let other = side.other();
-            self.streams.get_mut(other).on_ack(acked, time, |item| read(ssh, other, item, cues));
+            self.streams.get_mut(other).on_ack(acked, time, |item| read(ssh, other, item, rtt, cues));
         }
         self.carry_cues();
+        if side == Side::Client && (segment.flags.has(TcpFlags::FIN) || segment.flags.has(TcpFlags::RST)) {
+            self.keystrokes.on_client_gone(time);
+        }
     }
 
     /// A deadline of this session.
@@ -138,9 +140,10 @@ impl Session {
 
     /// The session is over: decides what waits and says everything that is known.
     pub(super) fn finish<T>(&mut self, flow: &Flow<T>, handshake: PerSide<Option<Span>>, state: SessionState) -> SessionReport {
+        let rtt = self.rtt.client.min();
         let (ssh, cues) = (&mut self.ssh, &mut self.cues);
         for side in [Side::Client, Side::Server] {
-            self.streams.get_mut(side).finish(|item| read(ssh, side, item, cues));
+            self.streams.get_mut(side).finish(|item| read(ssh, side, item, rtt, cues));
         }
         self.carry_cues();
         let keystrokes = self.keystrokes.finish(&mut self.decided).filter(|_| self.ssh.lengths_known());
@@ -152,6 +155,8 @@ impl Session {
         SessionReport {
             id: self.id,
             community_id: flow.key.community_id(),
+            input: flow.input,
+            client_isn: flow.halves.client.start.map(|start| start.0.wrapping_sub(1)),
             state,
             start: flow.first_time,
             end: flow.last_time,
@@ -199,14 +204,18 @@ impl Session {
                 Cue::Output(output) => self.keystrokes.on_output(output, &mut self.decided),
                 Cue::Terminal(terminal) => self.keystrokes.on_terminal(terminal),
                 Cue::CanObfuscate => self.keystrokes.on_can_obfuscate(),
+                Cue::Lost(side) => self.keystrokes.on_lost(side),
             }
         }
     }
 }
 
-fn read(ssh: &mut Ssh, side: Side, item: Item<'_>, cues: &mut Vec<Cue>) {
+fn read(ssh: &mut Ssh, side: Side, item: Item<'_>, rtt: Option<Span>, cues: &mut Vec<Cue>) {
     match item {
-        Item::Data(data) => ssh.on_data(side, &data, cues),
-        Item::Gap { .. } => ssh.on_gap(side, cues),
+        Item::Data(data) => ssh.on_data(side, &data, rtt, cues),
+        Item::Gap { .. } => {
+            cues.push(Cue::Lost(side));
+            ssh.on_gap(side, cues);
+        }
     }
 }

@@ -18,6 +18,10 @@ const COPY_WINDOW_NO_ID: Span = Span::from_millis(2);
 /// the value is Wireshark's.
 const REORDER_WINDOW: Span = Span::from_millis(3);
 
+/// Frames of one direction among which the original of a copy is looked for: a mirror may give several frames and then
+/// the same ones again.
+const RECENT: usize = 4;
+
 /// How a segment stands to what was seen of its direction before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
@@ -27,7 +31,8 @@ pub enum Arrival {
     OutOfOrder,
     /// Sent again, wholly or in part; it may still carry bytes that were not seen.
     Retransmitted,
-    /// The same frame once more (a SPAN port that mirrors both ports). Carries nothing.
+    /// The same frame once more (a SPAN port that mirrors both ports). Carries nothing new, as far as can be told by a few
+    /// counters; a stream tells for certain.
     Duplicate,
     /// A keep-alive or zero-window probe (RFC 9293 §3.8.4): at most one byte, in front of the stream.
     Probe,
@@ -46,8 +51,11 @@ pub struct Half {
     pub next: Option<SeqNumber>,
     /// The FIN was seen.
     pub finished: bool,
+    /// The hole that was opened last.
     hole: Option<Hole>,
-    last: Option<Digest>,
+    recent: [Mark; RECENT],
+    /// Packet counter and time of the last frame that was no copy.
+    last: Option<(u16, Timestamp)>,
 }
 
 /// What passed in one direction.
@@ -78,72 +86,56 @@ struct Hole {
     opener_id: u16,
 }
 
-/// What identifies a frame among its copies.
-#[derive(Clone, Copy, Debug)]
-struct Digest {
-    time: Timestamp,
-    seq: SeqNumber,
-    ack: SeqNumber,
-    len: u32,
-    identification: u16,
-    window: u16,
-    flags: TcpFlags,
+/// What identifies a frame among its copies, in little: a hash, and the microsecond, both cut to 32 bits. All zero for none.
+#[derive(Clone, Copy, Debug, Default)]
+struct Mark {
+    hash: u32,
+    micros: u32,
 }
 
-impl Digest {
-    const fn of(segment: &TcpSegment<'_>, identification: u16, time: Timestamp) -> Self {
-        Self {
-            time,
-            seq: segment.seq,
-            ack: segment.ack,
-            len: segment.payload_len,
-            identification,
-            window: segment.window,
-            flags: segment.flags,
-        }
+impl Mark {
+    fn of(segment: &TcpSegment<'_>, identification: u16, time: Timestamp) -> Self {
+        let head = u32::from(identification) << 16 | u32::from(segment.window);
+        let words = [segment.seq.0, segment.ack.0, segment.payload_len, head, u32::from(segment.flags.0)];
+        let hash = words.iter().fold(0u64, |hash, &word| {
+            let mixed = (hash ^ u64::from(word)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            mixed ^ (mixed >> 32)
+        });
+        Self { hash: hash as u32 | 1, micros: time.as_nanos().div_euclid(1_000) as u32 }
     }
 
     /// Whether this is the frame of `before` once more.
-    fn copies(&self, before: &Self) -> bool {
-        let window = if self.identification == 0 { COPY_WINDOW_NO_ID } else { COPY_WINDOW };
-        self.seq == before.seq
-            && self.ack == before.ack
-            && self.len == before.len
-            && self.identification == before.identification
-            && self.window == before.window
-            && self.flags == before.flags
-            && (self.time - before.time).abs() <= window
-    }
-
-    /// Whether the sender's packet counter says that this packet left before `other`, or is it.
-    const fn was_sent_before(&self, other: &Self) -> bool {
-        self.identification != 0
-            && other.identification != 0
-            && (self.identification.wrapping_sub(other.identification) as i16) <= 0
+    fn copies(self, before: Self, identification: u16) -> bool {
+        let window = if identification == 0 { COPY_WINDOW_NO_ID } else { COPY_WINDOW };
+        let apart = (self.micros.wrapping_sub(before.micros) as i32).unsigned_abs();
+        self.hash == before.hash && u64::from(apart) <= window.as_micros()
     }
 }
 
 impl Half {
     /// Takes a segment into account and says how it stands. `frame_len` is the frame's length on the wire.
     pub fn observe(&mut self, segment: &TcpSegment<'_>, identification: u16, time: Timestamp, frame_len: u32) -> Arrival {
-        let digest = Digest::of(segment, identification, time);
-        let before = self.last.replace(digest);
-        if before.is_some_and(|before| digest.copies(&before)) {
+        let mark = Mark::of(segment, identification, time);
+        if self.recent.iter().any(|&before| mark.copies(before, identification)) {
             self.traffic.duplicated = self.traffic.duplicated.saturating_add(1);
             return Arrival::Duplicate;
         }
         let arrival = self.place(segment, identification, time);
         match arrival {
             Arrival::OutOfOrder => self.traffic.out_of_order = self.traffic.out_of_order.saturating_add(1),
-            Arrival::Retransmitted if before.is_some_and(|before| digest.was_sent_before(&before)) => {
+            Arrival::Retransmitted if self.left_before_the_last(identification, time) => {
                 // Bytes that were seen, in a packet that left before the last one: a mirror's copy that came late.
-                self.last = before;
                 self.traffic.duplicated = self.traffic.duplicated.saturating_add(1);
                 return Arrival::Duplicate;
             }
             Arrival::Retransmitted => self.traffic.retransmitted = self.traffic.retransmitted.saturating_add(1),
             _ => {}
         }
+        self.recent.rotate_right(1);
+        if let Some(newest) = self.recent.first_mut() {
+            *newest = mark;
+        }
+        self.last = Some((identification, time));
         self.traffic.packets += 1;
         self.traffic.bytes += u64::from(frame_len);
         self.traffic.payload_bytes += u64::from(segment.payload_len);
@@ -151,6 +143,15 @@ impl Half {
             self.finished = true;
         }
         arrival
+    }
+
+    /// Whether the sender's packet counter says that a packet left before the last frame, or is it; asked only of packets
+    /// that come as soon as a copy does, since some senders draw their identifications by lot.
+    fn left_before_the_last(&self, identification: u16, time: Timestamp) -> bool {
+        self.last.is_some_and(|(last, last_time)| {
+            let counted = identification != 0 && last != 0;
+            counted && identification.wrapping_sub(last) as i16 <= 0 && (time - last_time).abs() <= COPY_WINDOW
+        })
     }
 
     fn place(&mut self, segment: &TcpSegment<'_>, identification: u16, time: Timestamp) -> Arrival {
@@ -175,7 +176,7 @@ impl Half {
         }
         let ahead = segment.seq.since(next);
         if ahead >= 0 {
-            if ahead > 0 && self.hole.is_none() {
+            if ahead > 0 {
                 self.hole = Some(Hole { start: next, end: segment.seq, opened: time, opener_id: identification });
             }
             self.next = Some(end);

@@ -69,6 +69,8 @@ pub struct Stream {
     held: VecDeque<Held>,
     held_bytes: usize,
     hole_since: Timestamp,
+    /// How far the receiver has acknowledged beyond `next`, and since when it is beyond.
+    overtaken: Option<(SeqNumber, Timestamp)>,
     gaps: u32,
 }
 
@@ -94,7 +96,10 @@ impl Stream {
         }
         if ahead > 0 {
             self.hold(seq, &data);
-            if self.held_bytes > MAX_HELD_BYTES || self.held.len() > MAX_HELD_SEGMENTS {
+            if self.is_hole_overdue(data.time) {
+                self.give_up_hole(&mut yield_item);
+            }
+            while self.held_bytes > MAX_HELD_BYTES || self.held.len() > MAX_HELD_SEGMENTS {
                 self.give_up_hole(&mut yield_item);
             }
             return;
@@ -105,8 +110,12 @@ impl Stream {
 
     /// The receiver has acknowledged up to `acked`: a hole before that was filled where the sensor did not see it.
     pub fn on_ack(&mut self, acked: SeqNumber, now: Timestamp, mut yield_item: impl FnMut(Item<'_>)) {
-        let (Some(next), Some(first)) = (self.next, self.held.front()) else { return };
-        if acked.is_after(next) && acked.since(first.seq) >= 0 && now - self.hole_since >= ORDER_TOLERANCE {
+        let Some(next) = self.next else { return };
+        if acked.is_after(next) {
+            let since = self.overtaken.map_or(now, |(_, since)| since);
+            self.overtaken = Some((acked, since));
+        }
+        if self.is_hole_overdue(now) {
             self.give_up_hole(&mut yield_item);
         }
     }
@@ -116,6 +125,12 @@ impl Stream {
         while !self.held.is_empty() {
             self.give_up_hole(&mut yield_item);
         }
+    }
+
+    /// Whether the receiver has acknowledged the bytes in front of what is held, and they had their time to come.
+    fn is_hole_overdue(&self, now: Timestamp) -> bool {
+        let (Some((acked, since)), Some(first)) = (self.overtaken, self.held.front()) else { return false };
+        acked.since(first.seq) >= 0 && now - since.min(self.hole_since) >= ORDER_TOLERANCE
     }
 
     fn hold(&mut self, seq: SeqNumber, data: &Data<'_>) {
@@ -139,6 +154,7 @@ impl Stream {
         }
         let end = seq.plus(data.len);
         self.next = Some(end);
+        self.overtaken = self.overtaken.filter(|(acked, _)| acked.is_after(end));
         let bytes = data.bytes.get(seen as usize..).unwrap_or_default();
         yield_item(Item::Data(Data { bytes, len: data.len - seen, end, ..data }));
     }
@@ -160,6 +176,7 @@ impl Stream {
         self.gaps = self.gaps.saturating_add(1);
         self.next = Some(first.seq);
         self.hole_since = first.time;
+        self.overtaken = None;
         yield_item(Item::Gap { len: first.seq.since(next).unsigned_abs() });
         self.drain(yield_item);
     }

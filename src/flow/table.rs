@@ -9,7 +9,10 @@ use foldhash::quality::RandomState;
 use hashbrown::HashTable;
 
 use super::{End, Evidence, FlowKey, Half, PerSide, Side, TransportKind};
-use crate::time::{Span, Timestamp};
+use crate::{
+    time::{Span, Timestamp},
+    wire::Frame,
+};
 
 /// Buckets of the wheel, one a second; later deadlines are looked at again when the last bucket comes.
 const WHEEL_SECONDS: usize = 512;
@@ -70,6 +73,8 @@ pub struct Flow<T> {
     pub midstream: bool,
     /// Number of the first frame.
     pub first_frame: u64,
+    /// Which input the first frame came from, by position.
+    pub input: u32,
     /// Time of the first frame.
     pub first_time: Timestamp,
     /// Time of the last frame.
@@ -94,15 +99,16 @@ pub trait Attached: Default {
 impl<T: Attached> Flow<T> {
     /// A flow as its first packet shows it.
     #[must_use]
-    pub fn new(key: FlowKey, client: End, evidence: Evidence, midstream: bool, frame: u64, time: Timestamp) -> Self {
+    pub fn new(key: FlowKey, client: End, evidence: Evidence, midstream: bool, frame: &Frame<'_>) -> Self {
         Self {
             key,
             client,
             evidence,
             midstream,
-            first_frame: frame,
-            first_time: time,
-            last_time: time,
+            first_frame: frame.number,
+            input: frame.input,
+            first_time: frame.time,
+            last_time: frame.time,
             life: Life::Open,
             mac: PerSide::default(),
             halves: PerSide::default(),

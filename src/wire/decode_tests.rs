@@ -4,7 +4,7 @@ use super::*;
 use crate::{time::Timestamp, wire::TcpFlags};
 
 fn frame(link: LinkType, bytes: &[u8], original_len: usize) -> Frame<'_> {
-    Frame { number: 0, time: Timestamp::from_nanos(0), link, bytes, original_len: original_len as u32 }
+    Frame { number: 0, input: 0, time: Timestamp::from_nanos(0), link, bytes, original_len: original_len as u32 }
 }
 
 fn tcp_frame(payload: &[u8], vlan: bool) -> Vec<u8> {

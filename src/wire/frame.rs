@@ -11,6 +11,8 @@ use crate::time::Timestamp;
 pub struct Frame<'a> {
     /// Position in the run, from 0 over all inputs in merged order; the key of every observation.
     pub number: u64,
+    /// Which input it came from, by position, from 0.
+    pub input: u32,
     /// Capture time.
     pub time: Timestamp,
     /// How to read the first byte.
@@ -41,6 +43,8 @@ pub struct FrameMeta {
 pub struct Batch<'a> {
     /// Number of the first frame; the others follow without a hole.
     pub first_number: u64,
+    /// Which input they came from, by position, from 0.
+    pub input: u32,
     /// The bytes that all frames lie in.
     pub data: &'a [u8],
     /// The frames in reader order.
@@ -51,12 +55,13 @@ impl<'a> Batch<'a> {
     /// The frames one by one. A frame whose place lies outside of `data` comes out empty.
     pub fn iter(&self) -> impl Iterator<Item = Frame<'a>> + use<'a> {
         let data = self.data;
-        let first = self.first_number;
+        let (first, input) = (self.first_number, self.input);
         self.frames.iter().enumerate().map(move |(i, meta)| {
             let start = meta.offset as usize;
             let end = start.saturating_add(meta.captured_len as usize);
             Frame {
                 number: first.wrapping_add(i as u64),
+                input,
                 time: meta.time,
                 link: meta.link,
                 bytes: data.get(start..end).unwrap_or_default(),

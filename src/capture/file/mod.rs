@@ -130,7 +130,7 @@ impl Reader {
         let run = run.max(1).min(pending.len());
         let frames = pending.get(..run).unwrap_or_default();
         self.next = self.next.saturating_add(run);
-        Batch { first_number, data: self.buffer.held(), frames }
+        Batch { first_number, input: 0, data: self.buffer.held(), frames }
     }
 
     /// Walks on until a frame is pending. An error behind whole frames is left lying: the next walk begins

@@ -6,7 +6,7 @@
 //!
 //! What makes a message a keystroke depends on what is known of the session: with a terminal open, every message of a
 //! key's size that nothing else explains; with the terminal unknown, only those that the server echoed. Without a terminal
-//! there are none.
+//! there are none. Where bytes were not captured, nothing is timed across the gap: neither an interval nor an echo.
 
 mod chaff;
 mod repeat;
@@ -17,6 +17,7 @@ use self::{chaff::ChaffDetector, repeat::is_repeat};
 use super::estimate::{Distribution, Quantiles};
 use crate::{
     cue::{Doubt, Input, InputKind, Output, OutputKind, Terminal},
+    flow::{PerSide, Side},
     time::{Span, Timestamp},
 };
 
@@ -37,6 +38,9 @@ const LEAST_APART: Span = Span::from_millis(100);
 /// An echo this late does not show a keystroke where the terminal is unknown.
 const SURE_ECHO: Span = Span::from_millis(300);
 
+/// What a client sends this shortly before it closes the connection is not typed.
+const FAREWELL: Span = Span::from_millis(50);
+
 /// Silent characters in a row that make a password-like run.
 const HIDDEN_RUN: usize = 4;
 
@@ -56,7 +60,8 @@ pub struct Keystroke {
     pub class: KeyClass,
     /// Length of its message on the wire in bytes.
     pub bytes: u32,
-    /// Time since the key before it; `None` for the first, for the second of two keys in one segment, and around hidden runs.
+    /// Time since the key before it; `None` for the first, for the second of two keys in one segment, behind a gap in the
+    /// capture, and around hidden runs.
     pub interval: Option<Span>,
     /// From the key to the server's answer, at the sensor.
     pub echo: Option<Span>,
@@ -145,6 +150,8 @@ pub struct Keystrokes {
     silent_run: Vec<Keystroke>,
     last_key: Option<Timestamp>,
     last_output: Option<Timestamp>,
+    /// Bytes were lost in front of a side's next message.
+    lost: PerSide<bool>,
     confidence_sum: f64,
     counts: KeystrokeSummary,
     intervals: Distribution,
@@ -160,12 +167,16 @@ struct Waiting {
     output_bytes: u32,
     /// The server had been silent for a whole number of seconds: what a keep-alive timer does.
     on_the_second: bool,
+    /// A key may be missing before it.
+    behind_gap: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Answer {
     None,
     Silent,
+    /// It was not captured, or cannot be told from another.
+    Lost,
     Echo { delay: Span, kind: OutputKind },
 }
 
@@ -178,6 +189,11 @@ impl Keystrokes {
     /// Both programs can hide keystrokes.
     pub fn on_can_obfuscate(&mut self) {
         self.chaff.expect();
+    }
+
+    /// Bytes of one side were not captured.
+    pub const fn on_lost(&mut self, side: Side) {
+        *self.lost.get_mut(side) = true;
     }
 
     /// `Some(true)` where keystrokes are hidden among chaff, `Some(false)` where they are not, `None` where it cannot be told.
@@ -195,6 +211,7 @@ impl Keystrokes {
     /// A message of the client. `rtt` is the client-side round trip, where known.
     pub fn on_input(&mut self, input: Input, rtt: Option<Span>, out: &mut Vec<Keystroke>) {
         self.on_deadline(input.time, out);
+        let behind_gap = std::mem::take(&mut self.lost.client);
         if self.chaff.push(&input) {
             // Everything that waits, and all that was counted, is chaff for the most part.
             self.waiting.clear();
@@ -208,7 +225,9 @@ impl Keystrokes {
             (Some(output), Some(rtt)) => is_whole_seconds(input.time - output - rtt, rtt),
             _ => false,
         };
-        self.waiting.push_back(Waiting { input, answer: Answer::None, output_bytes: 0, on_the_second });
+        // Where input had to wait for what was missing before it, its echo has gone by.
+        let answer = if self.last_output.is_some_and(|output| output > input.time) { Answer::Lost } else { Answer::None };
+        self.waiting.push_back(Waiting { input, answer, output_bytes: 0, on_the_second, behind_gap });
         if self.waiting.len() > MAX_WAITING {
             self.decide_first(out);
         }
@@ -218,6 +237,7 @@ impl Keystrokes {
     pub fn on_output(&mut self, output: Output, out: &mut Vec<Keystroke>) {
         self.on_deadline(output.time, out);
         self.last_output = Some(output.time);
+        let behind_gap = std::mem::take(&mut self.lost.server);
         let reached = |input: &Input| output.acked.is_none_or(|acked| acked.since(input.end) >= 0);
         let apart = self.echoes.median().map_or(LEAST_APART, |echo| echo.times(4).max(LEAST_APART));
         let youngest = self.waiting.iter().rev().find(|waiting| reached(&waiting.input)).map(|waiting| waiting.input.time);
@@ -227,13 +247,21 @@ impl Keystrokes {
                 waiting.output_bytes = waiting.output_bytes.saturating_add(output.bytes);
             }
             if waiting.answer == Answer::None {
-                waiting.answer = if youngest - waiting.input.time > apart {
+                waiting.answer = if behind_gap {
+                    Answer::Lost
+                } else if youngest - waiting.input.time > apart {
                     Answer::Silent
                 } else {
                     Answer::Echo { delay: output.time - waiting.input.time, kind: output.kind }
                 };
             }
         }
+    }
+
+    /// The client has closed the connection. What it sent right before, and nobody answered, was its farewell: end of
+    /// file, channel close, disconnect.
+    pub fn on_client_gone(&mut self, now: Timestamp) {
+        self.waiting.retain(|waiting| waiting.answer != Answer::None || now - waiting.input.time > FAREWELL);
     }
 
     /// Decides whatever has waited long enough by `now`.
@@ -264,7 +292,13 @@ impl Keystrokes {
 
     fn decide_first(&mut self, out: &mut Vec<Keystroke>) {
         let Some(first) = self.waiting.pop_front() else { return };
-        let Some((kind, count)) = self.judge(&first) else { return };
+        let Some((kind, count)) = self.judge(&first) else {
+            // It may have been a key all the same: what follows has no interval.
+            if first.answer == Answer::Lost {
+                self.last_key = None;
+            }
+            return;
+        };
         let echo = match first.answer {
             Answer::Echo { delay, .. } => Some(delay),
             _ => None,
@@ -275,7 +309,7 @@ impl Keystrokes {
         let kind = if repeated { KeystrokeKind::Repeat } else { kind };
         repeat::remember(&mut self.decided, beat);
         for nth in 0..count {
-            let interval = if nth > 0 { None } else { self.last_key.map(|last| first.input.time - last) };
+            let interval = if nth > 0 || first.behind_gap { None } else { self.last_key.map(|last| first.input.time - last) };
             self.push(
                 Keystroke {
                     time: first.input.time,
@@ -309,6 +343,8 @@ impl Keystrokes {
         }
         match (self.terminal, waiting.answer) {
             (Terminal::Absent, _) => return None,
+            // What is left of a login whose beginning was lost looks like this too.
+            (Terminal::Unknown, _) if matches!(waiting.input.kind, InputKind::KeysOrBulk(_) | InputKind::Bulk) => return None,
             (Terminal::Unknown, Answer::Echo { delay, kind }) if delay <= SURE_ECHO && kind != OutputKind::Status => {}
             (Terminal::Unknown, _) => return None,
             (Terminal::Open, _) => {}

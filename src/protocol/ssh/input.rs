@@ -9,15 +9,21 @@ use crate::{
     time::{Span, Timestamp},
 };
 
-/// Output after which OpenSSH's client adds to the window of a terminal session: three packets of 16 KiB
-/// (`channel_check_window`, `CHAN_SES_PACKET_DEFAULT`). Counted here on the wire, that is with overhead.
+/// Data after which OpenSSH's client adds to the window of a terminal session: three packets of 16 KiB
+/// (`channel_check_window`, `CHAN_SES_PACKET_DEFAULT`).
 const ADJUST_AFTER: u32 = 48 * 1024;
 
-/// Other clients add sooner; this much output within [`BULK_WINDOW`] is no answer to a key either way.
+/// Other clients add sooner; this much data in one run of output is no answer to a key either way.
 const ADJUST_IN_BULK: u32 = 16 * 1024;
 
-/// How recent output must be to be the reason for a window adjustment: a round trip and some rendering.
-const BULK_WINDOW: Span = Span::from_secs(1);
+/// Output after a longer silence begins a new run.
+const RUN_PAUSE: Span = Span::from_secs(1);
+
+/// What a client takes beyond the round trip to add to its window: it is a program, it does not think.
+const ADJUST_WITHIN: Span = Span::from_millis(60);
+
+/// The round trip that is assumed before one was measured.
+const UNKNOWN_RTT: Span = Span::from_millis(300);
 
 /// How soon a client answers a keep-alive request: a round trip.
 const REPLY_WITHIN: Span = Span::from_secs(2);
@@ -28,9 +34,9 @@ const MAX_KEYS: u32 = 16;
 /// What the classification of input remembers of the server's output.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct OutputMemory {
-    /// Bytes since the client last added to the window.
+    /// Bytes of data since the client last added to the window: at most, since only lengths are seen.
     since_adjust: u32,
-    /// Bytes in the run of output that goes on now, and when it last grew.
+    /// The same in the run of output that goes on now, and when it last grew.
     run: u32,
     last: Option<Timestamp>,
     /// When the server last sent what may be a keep-alive request, with nothing behind it.
@@ -40,9 +46,10 @@ pub(super) struct OutputMemory {
 impl OutputMemory {
     /// Takes a server record into account.
     pub(super) fn on_output(&mut self, record: &Record, sizes: Sizes) -> Output {
-        let quiet = self.last.is_none_or(|last| record.time - last > BULK_WINDOW);
-        self.run = if quiet { record.len } else { self.run.saturating_add(record.len) };
-        self.since_adjust = self.since_adjust.saturating_add(record.len);
+        let quiet = self.last.is_none_or(|last| record.time - last > RUN_PAUSE);
+        let data = sizes.most_data(record.len);
+        self.run = if quiet { data } else { self.run.saturating_add(data) };
+        self.since_adjust = self.since_adjust.saturating_add(data);
         self.last = Some(record.time);
         let is_request =
             record.len == sizes.packet(payload::GLOBAL_KEEPALIVE) || record.len == sizes.packet(payload::CHANNEL_KEEPALIVE);
@@ -60,13 +67,15 @@ impl OutputMemory {
     }
 
     /// What a client record can be; `None` where it is none of a user's.
-    pub(super) fn classify(&mut self, record: &Record, sizes: Sizes) -> Option<Input> {
+    ///
+    /// `rtt` is the client-side round trip, where known.
+    pub(super) fn classify(&mut self, record: &Record, sizes: Sizes, rtt: Option<Span>) -> Option<Input> {
         let asked = self.asked.take().filter(|&asked| record.time - asked <= REPLY_WITHIN);
         if record.len < sizes.key() {
             return None; // shorter than any data
         }
         let may_be_adjust = record.len == sizes.packet(payload::WINDOW_ADJUST);
-        if may_be_adjust && self.takes_adjust(record.time) {
+        if may_be_adjust && self.takes_adjust(record.time, rtt) {
             return None;
         }
         let (kind, bytes) = kind_of(record, sizes)?;
@@ -81,8 +90,9 @@ impl OutputMemory {
     }
 
     /// Whether the client owes the server a window adjustment by now; one packet pays it.
-    fn takes_adjust(&mut self, now: Timestamp) -> bool {
-        let flowing = self.last.is_some_and(|last| now - last <= BULK_WINDOW);
+    fn takes_adjust(&mut self, now: Timestamp, rtt: Option<Span>) -> bool {
+        let rtt = rtt.unwrap_or(UNKNOWN_RTT);
+        let flowing = self.last.is_some_and(|last| now - last <= rtt + Span::from_nanos(rtt.as_nanos() / 4) + ADJUST_WITHIN);
         let owed = flowing
             && (self.since_adjust >= ADJUST_AFTER || (self.run >= ADJUST_IN_BULK && self.since_adjust >= ADJUST_IN_BULK));
         if owed {
@@ -139,7 +149,7 @@ mod tests {
 
     fn kind(cipher: &str, mac: &str, len: u32) -> Option<InputKind> {
         let sizes = Sizes::of(cipher, mac, "none").unwrap();
-        OutputMemory::default().classify(&record(len, 0), sizes).map(|input| input.kind)
+        OutputMemory::default().classify(&record(len, 0), sizes, None).map(|input| input.kind)
     }
 
     #[test]
@@ -159,24 +169,35 @@ mod tests {
 
     #[test]
     fn a_window_adjustment_is_owed_after_much_output_and_only_then() {
+        let rtt = Some(Span::from_millis(30));
         let mut memory = OutputMemory::default();
-        let key = record(36, 1_000);
         for i in 0..40 {
             memory.on_output(&record(1448, 900 + i), chacha());
         }
-        assert_eq!(memory.classify(&key, chacha()), None, "56 kB of output: the window grows");
-        assert!(memory.classify(&key, chacha()).is_some(), "paid: this one is a key");
+        let mut thoughtful = memory;
+        assert!(thoughtful.classify(&record(36, 1_200), chacha(), rtt).is_some(), "a person takes longer than a program");
+        assert_eq!(memory.classify(&record(36, 975), chacha(), rtt), None, "56 kB of output: the window grows");
+        assert!(memory.classify(&record(36, 976), chacha(), rtt).is_some(), "paid: this one is a key");
         for i in 0..5 {
             memory.on_output(&record(1448, 1_100 + i), chacha());
         }
-        assert!(memory.classify(&record(36, 1_200), chacha()).is_some(), "a screen of output is not a transfer");
+        assert!(memory.classify(&record(36, 1_130), chacha(), rtt).is_some(), "a screen of output is not a transfer");
+    }
+
+    #[test]
+    fn echoes_alone_never_fill_the_window() {
+        let mut memory = OutputMemory::default();
+        for i in 0..5_000 {
+            memory.on_output(&record(36, i * 100), chacha());
+            assert!(memory.classify(&record(36, i * 100 + 50), chacha(), None).is_some(), "key {i}");
+        }
     }
 
     #[test]
     fn an_answer_to_a_keep_alive_is_in_doubt() {
         let mut memory = OutputMemory::default();
         memory.on_output(&record(60, 0), chacha());
-        assert_eq!(memory.classify(&record(36, 30), chacha()).map(|input| input.doubt), Some(Doubt::Reply));
-        assert_eq!(memory.classify(&record(36, 60), chacha()).map(|input| input.doubt), Some(Doubt::None));
+        assert_eq!(memory.classify(&record(36, 30), chacha(), None).map(|input| input.doubt), Some(Doubt::Reply));
+        assert_eq!(memory.classify(&record(36, 60), chacha(), None).map(|input| input.doubt), Some(Doubt::None));
     }
 }

@@ -34,6 +34,8 @@ enum Stage {
     Answering { flight: u32, answer: u32, time: Timestamp },
     /// The terminal was granted on its own; the shell is asked for separately.
     ShellNext,
+    /// Bytes were missing: it is over when the client sends what a login has no message for.
+    Lost,
     /// Known, or known not to be knowable.
     Over(Terminal),
 }
@@ -57,10 +59,11 @@ impl Login {
         self.openssh_server = is_openssh;
     }
 
-    /// Bytes are missing, or there are no lengths to go by: nothing is known from here on.
+    /// Bytes are missing, or there are no lengths to go by: all that can be known from here on is that it is over. The rest
+    /// of a login must not pass for keystrokes.
     pub(super) const fn give_up(&mut self) {
         if !matches!(self.stage, Stage::Over(_)) {
-            self.stage = Stage::Over(Terminal::Unknown);
+            self.stage = Stage::Lost;
         }
     }
 
@@ -112,6 +115,8 @@ impl Login {
                 None if len == sizes.packet(payload::SHELL) && flight >= sizes.packet(payload::SHORTEST_PTY) => Stage::ShellNext,
                 None => Stage::Over(unless_too_short(Terminal::Unknown, flight, sizes)),
             },
+            // Only a cipher that blurs lengths makes a message of the login as short as a key.
+            (Stage::Lost, Side::Client) if len == sizes.key() => Stage::Over(Terminal::Unknown),
             (Stage::ShellNext, Side::Server) => Stage::Over(Terminal::Open),
             (stage, _) => stage,
         };
@@ -206,8 +211,13 @@ mod tests {
     #[test]
     fn a_tunnel_has_no_terminal_and_a_gap_no_answer() {
         assert_eq!(terminal(CHACHA, true, &[44, -44, 60, -100, 140, -28, 60, -412]), Some(Terminal::Absent));
+        let sizes = Sizes::of(CHACHA.0, CHACHA.1, "none").unwrap();
         let mut login = Login::new();
         login.give_up();
-        assert_eq!(login.terminal(), Some(Terminal::Unknown));
+        for (len, over) in [(44, None), (392, None), (36, Some(Terminal::Unknown)), (44, Some(Terminal::Unknown))] {
+            let record = Record { len, exact: false, time: Timestamp::from_nanos(0), end: SeqNumber(0), acked: None };
+            login.push(Side::Client, &record, sizes);
+            assert_eq!(login.terminal(), over, "{len}");
+        }
     }
 }

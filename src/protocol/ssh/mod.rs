@@ -22,6 +22,7 @@ use self::{
 use crate::{
     cue::{Cue, Terminal},
     flow::{Data, PerSide, Side},
+    time::Span,
 };
 
 /// Longest packet that is read in clear (RFC 4253 §6.1: 35,000 bytes must be accepted).
@@ -176,8 +177,8 @@ impl Ssh {
         }
     }
 
-    /// Takes the next bytes of one side and adds what they mean to `cues`.
-    pub fn on_data(&mut self, side: Side, data: &Data<'_>, cues: &mut Vec<Cue>) {
+    /// Takes the next bytes of one side and adds what they mean to `cues`. `rtt` is the client-side round trip, where known.
+    pub fn on_data(&mut self, side: Side, data: &Data<'_>, rtt: Option<Span>, cues: &mut Vec<Cue>) {
         let mut rest = *data;
         loop {
             let used = match &mut self.halves.get_mut(side).phase {
@@ -204,7 +205,7 @@ impl Ssh {
                     let mut records = Records::default();
                     framer.push(&rest, |record| records.push(record));
                     let sizes = framer.sizes;
-                    records.iter().for_each(|record| self.on_record(side, &record, sizes, cues));
+                    records.iter().for_each(|record| self.on_record(side, &record, sizes, rtt, cues));
                     return;
                 }
                 Phase::Lost => return,
@@ -318,13 +319,13 @@ impl Ssh {
         }
     }
 
-    fn on_record(&mut self, side: Side, record: &Record, sizes: Sizes, cues: &mut Vec<Cue>) {
+    fn on_record(&mut self, side: Side, record: &Record, sizes: Sizes, rtt: Option<Span>, cues: &mut Vec<Cue>) {
         self.login.push(side, record, sizes);
         self.report_login(cues);
         match (side, self.login.terminal()) {
             (Side::Server, _) => cues.push(Cue::Output(self.output.on_output(record, sizes))),
             (Side::Client, Some(Terminal::Open | Terminal::Unknown)) => {
-                cues.extend(self.output.classify(record, sizes).map(Cue::Input));
+                cues.extend(self.output.classify(record, sizes, rtt).map(Cue::Input));
             }
             (Side::Client, _) => {}
         }

@@ -98,6 +98,11 @@ impl Sizes {
         self.packet(CHANNEL_DATA_HEADER + data)
     }
 
+    /// The most data that a CHANNEL_DATA packet of this length can carry.
+    pub(super) const fn most_data(self, len: u32) -> u32 {
+        len.saturating_sub(LENGTH_FIELD + PADDING_FIELD + CHANNEL_DATA_HEADER + MIN_PADDING + self.tag)
+    }
+
     /// Length of a packet from the value of its length field, where that is in clear.
     pub(super) const fn from_length_field(self, field: u32) -> u32 {
         LENGTH_FIELD.saturating_add(field).saturating_add(self.tag)

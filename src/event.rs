@@ -1,0 +1,122 @@
+//! What leaves the correlator: sessions with their verdict, keystrokes, alerts, and at the end the summary.
+
+use crate::{
+    engine::Counters,
+    flow::{Endpoint, PerSide, SessionId},
+    judge::{
+        Finding,
+        place::Place,
+        verdict::{Judgement, Verdict},
+    },
+    measure::keystroke::Keystroke,
+    observation::SessionReport,
+    time::{Span, Timestamp},
+};
+
+/// One record.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// A session, judged.
+    Session(Box<SessionEvent>),
+    /// A keystroke of a session.
+    Keystroke(KeystrokeEvent),
+    /// A finding that somebody should look at.
+    Alert(Box<AlertEvent>),
+}
+
+/// A session and what is said of it.
+#[derive(Clone, Debug)]
+pub struct SessionEvent {
+    /// What was observed.
+    pub report: SessionReport,
+    /// The claim that it was held against.
+    pub claim: Option<ClaimEvent>,
+    /// What came of that.
+    pub judgement: Judgement,
+}
+
+/// The claim of a session.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ClaimEvent {
+    /// Who claims.
+    pub identity: String,
+    /// The claimed places that held when the session began.
+    pub places: Vec<Place>,
+    /// Which of them was judged: the one that fits best.
+    pub matched_place: Option<Place>,
+    /// Great circle from the sensor to that place, by way of its gateway, in kilometres.
+    pub distance_km: Option<f64>,
+    /// Where the claim stands.
+    pub source: String,
+    /// SHA-256 of the claims file.
+    pub claims_sha256: String,
+}
+
+/// One keystroke.
+#[derive(Clone, Copy, Debug)]
+pub struct KeystrokeEvent {
+    /// Its session.
+    pub session: SessionId,
+    /// The keystroke.
+    pub keystroke: Keystroke,
+    /// The last client-side round trip before it became known.
+    pub client_rtt: Option<Span>,
+}
+
+/// An alert: one finding of one session.
+#[derive(Clone, Debug)]
+pub struct AlertEvent {
+    /// Stable over runs: a hash of the five-tuple, the client's initial sequence number (or the first frame's time, where the
+    /// SYN was not seen) and the finding.
+    pub id: String,
+    /// When it was raised, in capture time.
+    pub time: Timestamp,
+    /// The session.
+    pub session: SessionId,
+    /// Community ID of the session.
+    pub community_id: String,
+    /// When the session began.
+    pub start: Timestamp,
+    /// Who claims.
+    pub claim: ClaimEvent,
+    /// Both endpoints, by role.
+    pub endpoints: PerSide<Endpoint>,
+    /// The finding.
+    pub finding: Finding,
+}
+
+/// The last record of a run.
+#[derive(Clone, Debug)]
+pub struct Summary {
+    /// What the engine counted.
+    pub counters: Counters,
+    /// Sessions reported.
+    pub sessions: u64,
+    /// Alerts raised.
+    pub alerts: u64,
+    /// Sessions by verdict: `implausible`.
+    pub implausible: u64,
+    /// How long the run took, in seconds of the wall clock.
+    pub elapsed_s: f64,
+    /// Each input and how it went.
+    pub inputs: Vec<InputSummary>,
+}
+
+/// One input of a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InputSummary {
+    /// Path as given; `-` for standard input.
+    pub path: String,
+    /// What went wrong, if anything did.
+    pub error: Option<String>,
+    /// Frames that were read all the same.
+    pub frames: u64,
+}
+
+impl SessionEvent {
+    /// The verdict.
+    #[must_use]
+    pub const fn verdict(&self) -> Verdict {
+        self.judgement.verdict
+    }
+}

@@ -1,0 +1,301 @@
+//! The TOML form of claims: what is written, and how it becomes what is meant.
+
+use ipnet::IpNet;
+use serde::Deserialize;
+use toml::{Spanned, value::Datetime};
+
+use super::{ClaimedPlace, Claims, Identity, MatchBlock, Middlebox, Problem, Sensor};
+use crate::{
+    judge::{
+        delay_model::Access,
+        place::{Place, gazetteer},
+    },
+    time::Timestamp,
+};
+
+/// How exact a claim is where it does not say, in kilometres.
+const DEFAULT_RADIUS_KM: f64 = 50.0;
+
+/// Half of Earth's circumference: no claim is less exact.
+const LARGEST_RADIUS_KM: f64 = 20_038.0;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFile {
+    sensor: Option<RawSensor>,
+    #[serde(default)]
+    claim: Vec<Spanned<RawClaim>>,
+    #[serde(default)]
+    middlebox: Vec<Spanned<RawMiddlebox>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSensor {
+    name: Option<String>,
+    place: Option<Spanned<String>>,
+    lat: Option<Spanned<f64>>,
+    lon: Option<Spanned<f64>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawClaim {
+    identity: Spanned<String>,
+    timezone: Option<String>,
+    #[serde(default)]
+    keyboard: Vec<String>,
+    #[serde(default, rename = "match")]
+    matches: Vec<Spanned<RawMatch>>,
+    #[serde(default)]
+    place: Vec<Spanned<RawPlace>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawMatch {
+    #[serde(default)]
+    client: Vec<Spanned<String>>,
+    #[serde(default)]
+    server: Vec<Spanned<String>>,
+    #[serde(default)]
+    mac: Vec<Spanned<String>>,
+    #[serde(default)]
+    vlan: Vec<Spanned<u16>>,
+    #[serde(default)]
+    rdp_cookie: Vec<String>,
+    #[serde(default)]
+    vnc_desktop: Vec<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPlace {
+    place: Option<Spanned<String>>,
+    lat: Option<Spanned<f64>>,
+    lon: Option<Spanned<f64>>,
+    radius_km: Option<Spanned<f64>>,
+    access: Option<Spanned<String>>,
+    via: Option<Spanned<String>>,
+    from: Option<Spanned<Datetime>>,
+    to: Option<Spanned<Datetime>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawMiddlebox {
+    name: String,
+    net: Vec<Spanned<String>>,
+    place: Option<Spanned<String>>,
+    lat: Option<Spanned<f64>>,
+    lon: Option<Spanned<f64>>,
+}
+
+/// Reads a file; gives every problem, not only the first.
+pub(super) fn read(text: &str) -> Result<Claims, Vec<Problem>> {
+    let raw: RawFile = toml::from_str(text).map_err(|error| {
+        let at = error.span().map_or(0, |span| span.start);
+        vec![Problem { line: line_at(text, at), field: "toml".to_owned(), message: error.message().to_owned() }]
+    })?;
+    let mut reader = Reader { text, problems: Vec::new() };
+    let claims = reader.file(raw);
+    reader.problems.sort_by_key(|problem| problem.line);
+    if reader.problems.is_empty() { Ok(claims) } else { Err(reader.problems) }
+}
+
+fn line_at(text: &str, offset: usize) -> usize {
+    1 + text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count()
+}
+
+struct Reader<'a> {
+    text: &'a str,
+    problems: Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn file(&mut self, raw: RawFile) -> Claims {
+        let sensor = raw.sensor.map(|sensor| Sensor {
+            place: self.point("sensor", 0, sensor.place.as_ref(), sensor.lat.as_ref(), sensor.lon.as_ref(), false),
+            name: sensor.name,
+        });
+        let identities = raw.claim.into_iter().map(|claim| self.identity(claim)).collect();
+        let middleboxes = raw.middlebox.into_iter().map(|raw| self.middlebox(raw)).collect();
+        Claims { sensor: sensor.unwrap_or_default(), identities, middleboxes, sha256: String::new() }
+    }
+
+    fn identity(&mut self, raw: Spanned<RawClaim>) -> Identity {
+        let start = raw.span().start;
+        let line = line_at(self.text, start);
+        let raw = raw.into_inner();
+        if raw.identity.get_ref().trim().is_empty() {
+            self.problem(raw.identity.span().start, "claim.identity", "is empty");
+        }
+        if raw.matches.is_empty() {
+            self.problem(start, "claim.match", "is missing: without it the claim is about no session");
+        }
+        if raw.place.is_empty() {
+            self.problem(start, "claim.place", "is missing: without it there is nothing to hold a session against");
+        }
+        Identity {
+            name: raw.identity.into_inner(),
+            timezone: raw.timezone,
+            keyboard: raw.keyboard,
+            matches: raw.matches.into_iter().map(|block| self.match_block(block)).collect(),
+            places: raw.place.into_iter().filter_map(|place| self.claimed_place(place)).collect(),
+            line,
+        }
+    }
+
+    fn match_block(&mut self, raw: Spanned<RawMatch>) -> MatchBlock {
+        let start = raw.span().start;
+        let raw = raw.into_inner();
+        let block = MatchBlock {
+            client: self.nets("claim.match.client", &raw.client),
+            server: self.nets("claim.match.server", &raw.server),
+            mac: raw.mac.iter().filter_map(|mac| self.mac(mac)).collect(),
+            vlan: raw.vlan.iter().map(|vlan| self.vlan(vlan)).collect(),
+            rdp_cookie: raw.rdp_cookie,
+            vnc_desktop: raw.vnc_desktop,
+            line: line_at(self.text, start),
+        };
+        let asked = raw.client.len() + raw.server.len() + raw.mac.len() + raw.vlan.len();
+        if asked + block.rdp_cookie.len() + block.vnc_desktop.len() == 0 {
+            self.problem(start, "claim.match", "asks nothing, so it would match every session: give at least one key");
+        }
+        block
+    }
+
+    fn nets(&mut self, field: &str, raw: &[Spanned<String>]) -> Vec<IpNet> {
+        let mut nets = Vec::new();
+        for text in raw {
+            let value = text.get_ref().trim();
+            match value.parse::<IpNet>().or_else(|_| value.parse().map(|ip: std::net::IpAddr| IpNet::from(ip))) {
+                Ok(net) if net.trunc() == net => nets.push(net),
+                Ok(net) => self.problem(
+                    text.span().start,
+                    field,
+                    format!("\"{value}\" has bits set behind its prefix: did you mean {} or {}?", net.trunc(), IpNet::from(net.addr())),
+                ),
+                Err(_) => self.problem(
+                    text.span().start,
+                    field,
+                    format!("\"{value}\" is neither an address nor a network such as 203.0.113.0/24"),
+                ),
+            }
+        }
+        nets
+    }
+
+    fn mac(&mut self, raw: &Spanned<String>) -> Option<[u8; 6]> {
+        let bytes: Option<Vec<u8>> =
+            raw.get_ref().split([':', '-']).map(|pair| u8::from_str_radix(pair, 16).ok().filter(|_| pair.len() == 2)).collect();
+        let mac = bytes.and_then(|bytes| <[u8; 6]>::try_from(bytes).ok());
+        if mac.is_none() {
+            let message = format!("\"{}\" is not a hardware address such as 00:1b:21:3c:9d:f8", raw.get_ref());
+            self.problem(raw.span().start, "claim.match.mac", message);
+        }
+        mac
+    }
+
+    fn vlan(&mut self, raw: &Spanned<u16>) -> u16 {
+        if !(1..=4094).contains(raw.get_ref()) {
+            self.problem(raw.span().start, "claim.match.vlan", format!("{} is not within 1 to 4094", raw.get_ref()));
+        }
+        *raw.get_ref()
+    }
+
+    fn claimed_place(&mut self, raw: Spanned<RawPlace>) -> Option<ClaimedPlace> {
+        let start = raw.span().start;
+        let raw = raw.into_inner();
+        let place = self.point("claim.place", start, raw.place.as_ref(), raw.lat.as_ref(), raw.lon.as_ref(), true);
+        let radius_km = raw.radius_km.as_ref().map_or(DEFAULT_RADIUS_KM, |radius| *radius.get_ref());
+        if !(0.0..=LARGEST_RADIUS_KM).contains(&radius_km) {
+            let at = raw.radius_km.as_ref().map_or(start, |radius| radius.span().start);
+            self.problem(at, "claim.place.radius_km", format!("{radius_km} is not within 0 to {LARGEST_RADIUS_KM} km"));
+        }
+        let access = raw.access.as_ref().map_or(Some(Access::default()), |access| {
+            let found = Access::from_name(access.get_ref());
+            if found.is_none() {
+                let message =
+                    format!("\"{}\" is none of fiber, cable, dsl, mobile, leo, geo, unknown", access.get_ref());
+                self.problem(access.span().start, "claim.place.access", message);
+            }
+            found
+        });
+        let via = raw.via.as_ref().and_then(|via| self.named("claim.place.via", via));
+        let from = raw.from.as_ref().and_then(|from| self.moment("claim.place.from", from));
+        let to = raw.to.as_ref().and_then(|to| self.moment("claim.place.to", to));
+        if let (Some(from), Some(to), Some(written)) = (from, to, &raw.to)
+            && to <= from
+        {
+            self.problem(written.span().start, "claim.place.to", "is not after `from`; it is exclusive, so the window is empty");
+        }
+        Some(ClaimedPlace { place: place?, radius_km, access: access?, via, from, to })
+    }
+
+    fn middlebox(&mut self, raw: Spanned<RawMiddlebox>) -> Middlebox {
+        let start = raw.span().start;
+        let raw = raw.into_inner();
+        self.point("middlebox", start, raw.place.as_ref(), raw.lat.as_ref(), raw.lon.as_ref(), false);
+        Middlebox { net: self.nets("middlebox.net", &raw.net), name: raw.name }
+    }
+
+    /// A point, by name or by both coordinates.
+    fn point(
+        &mut self,
+        table: &str,
+        start: usize,
+        name: Option<&Spanned<String>>,
+        lat: Option<&Spanned<f64>>,
+        lon: Option<&Spanned<f64>>,
+        needed: bool,
+    ) -> Option<Place> {
+        match (name, lat, lon) {
+            (Some(name), None, None) => self.named(&format!("{table}.place"), name),
+            (None, Some(lat), Some(lon)) => match Place::new(*lat.get_ref(), *lon.get_ref()) {
+                Ok(place) => Some(place),
+                Err(error) => {
+                    self.problem(lat.span().start, table, error.to_string());
+                    None
+                }
+            },
+            (None, None, None) if !needed => None,
+            (None, None, None) => {
+                self.problem(start, table, "needs `place = \"City, CC\"`, or `lat` and `lon`");
+                None
+            }
+            (Some(name), ..) => {
+                self.problem(name.span().start, table, "has both a name and coordinates: give one of the two");
+                None
+            }
+            (None, lat, lon) => {
+                let at = lat.or(lon).map_or(start, |value| value.span().start);
+                self.problem(at, table, "needs both `lat` and `lon`");
+                None
+            }
+        }
+    }
+
+    fn named(&mut self, field: &str, name: &Spanned<String>) -> Option<Place> {
+        gazetteer::find(name.get_ref()).map_err(|error| self.problem(name.span().start, field, error.to_string())).ok()
+    }
+
+    /// A TOML date (midnight UTC) or date-time (UTC where it has no offset).
+    fn moment(&mut self, field: &str, raw: &Spanned<Datetime>) -> Option<Timestamp> {
+        let written = raw.get_ref().to_string();
+        let zoned = match (raw.get_ref().date.is_some(), raw.get_ref().time.is_some(), raw.get_ref().offset.is_some()) {
+            (true, false, _) => format!("{written}T00:00:00Z"),
+            (true, true, false) => format!("{written}Z"),
+            _ => written.clone(),
+        };
+        let nanos = zoned.parse::<jiff::Timestamp>().ok().and_then(|time| i64::try_from(time.as_nanosecond()).ok());
+        if nanos.is_none() {
+            self.problem(raw.span().start, field, format!("{written} is not a date such as 2026-11-20"));
+        }
+        nanos.map(Timestamp::from_nanos)
+    }
+
+    fn problem(&mut self, offset: usize, field: &str, message: impl Into<String>) {
+        self.problems.push(Problem { line: line_at(self.text, offset), field: field.to_owned(), message: message.into() });
+    }
+}

@@ -1,0 +1,208 @@
+//! The table for people: one row a session, then what does not fit and why, then one line of totals. At most 100 columns.
+
+use std::fmt::Write as _;
+
+use comfy_table::{Cell, CellAlignment, Color, ContentArrangement, Table as Grid, presets};
+
+use super::{
+    Format, escape,
+    record::{class, kind, rfc3339},
+};
+use crate::{
+    event::{Event, KeystrokeEvent, SessionEvent, Summary},
+    flow::{Endpoint, SessionId},
+    judge::{Outcome, verdict::Verdict},
+    time::{Span, Timestamp},
+};
+
+/// Width that everything fits into.
+const COLUMNS: u16 = 100;
+
+/// Collects sessions and writes them at the end; keystrokes are written as they come.
+#[derive(Debug)]
+pub struct Table {
+    color: bool,
+    keystrokes: u64,
+    rows: Vec<(Timestamp, SessionId, Vec<Cell>)>,
+    notes: String,
+    verdicts: [u64; 4],
+}
+
+impl Table {
+    /// An empty table, coloured or not.
+    #[must_use]
+    pub fn new(color: bool) -> Self {
+        Self { color, keystrokes: 0, rows: Vec::new(), notes: String::new(), verdicts: [0; 4] }
+    }
+
+    /// The rows in the order in which the sessions began.
+    fn grid(&mut self) -> Grid {
+        let mut grid = Grid::new();
+        grid.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_width(COLUMNS);
+        if self.color {
+            grid.enforce_styling();
+        } else {
+            grid.force_no_tty();
+        }
+        grid.set_header(["START (UTC)", "CLIENT", "SERVER", "RTT ms", "KEYS", "IDENTITY", "VERDICT"]);
+        for column in [3, 4] {
+            if let Some(column) = grid.column_mut(column) {
+                column.set_cell_alignment(CellAlignment::Right);
+            }
+        }
+        self.rows.sort_by_key(|(start, id, _)| (*start, *id));
+        grid.add_rows(self.rows.drain(..).map(|(_, _, cells)| cells));
+        grid
+    }
+
+    fn session(&mut self, session: &SessionEvent) {
+        let report = &session.report;
+        let verdict = session.verdict();
+        let mut cell = Cell::new(verdict.name());
+        if self.color {
+            cell = match verdict {
+                Verdict::Implausible => cell.fg(Color::Red),
+                Verdict::Consistent => cell.fg(Color::Green),
+                Verdict::Undecided => cell.fg(Color::Yellow),
+                Verdict::NoClaim => cell,
+            };
+        }
+        let keys = match (&report.keystrokes, report.obfuscated) {
+            (Some(keystrokes), _) => keystrokes.count.to_string(),
+            (None, Some(true)) => "hidden".to_owned(),
+            (None, _) => "-".to_owned(),
+        };
+        let cells = vec![
+            Cell::new(short_time(report.start)),
+            Cell::new(address(report.endpoints.client)),
+            Cell::new(address(report.endpoints.server)),
+            Cell::new(millis(report.rtt.client.floor.map(|floor| floor.value))),
+            Cell::new(keys),
+            Cell::new(session.claim.as_ref().map_or_else(|| "-".to_owned(), |claim| escape::text(claim.identity.as_bytes()))),
+            cell,
+        ];
+        self.rows.push((report.start, report.id, cells));
+        if let Some(count) = self.verdicts.get_mut(verdict as usize) {
+            *count += 1;
+        }
+        self.note(session);
+    }
+
+    /// What an analyst must read before acting on a row.
+    fn note(&mut self, session: &SessionEvent) {
+        let who = session.claim.as_ref().map_or_else(String::new, |claim| escape::text(claim.identity.as_bytes()));
+        let client = address(session.report.endpoints.client);
+        for finding in &session.judgement.findings {
+            let _ = writeln!(
+                self.notes,
+                "\n{}: {who} from {client} (session {})\n  {}, severity {}, basis {}",
+                session.verdict().name(),
+                session.report.id,
+                finding.id,
+                finding.severity.name(),
+                finding.basis.name()
+            );
+            self.wrapped("  ", &finding.explanation);
+            self.wrapped("  ", &format!("Other explanations: {}.", finding.innocent_causes.join("; ")));
+        }
+        let untested = session.judgement.tests.iter().find(|test| test.outcome == Outcome::NotTestable);
+        if let (Verdict::Undecided, Some(test)) = (session.verdict(), untested) {
+            self.notes.push('\n');
+            self.wrapped("", &format!("undecided: {who} from {client}: {}", test.reason));
+        }
+    }
+
+    fn wrapped(&mut self, indent: &str, text: &str) {
+        let options = textwrap::Options::new(usize::from(COLUMNS)).initial_indent(indent).subsequent_indent(indent);
+        for line in textwrap::wrap(text, options) {
+            self.notes.push_str(&line);
+            self.notes.push('\n');
+        }
+    }
+
+    fn keystroke(&mut self, event: &KeystrokeEvent, out: &mut Vec<u8>) {
+        if self.keystrokes == 0 {
+            let heading = format!(
+                "{:<30}  {:<16}  {:>5}  {:<6}  {:<10}  {:>11}  {:>7}\n",
+                "TIME", "SESSION", "INDEX", "KIND", "CLASS", "INTERVAL ms", "ECHO ms"
+            );
+            out.extend(heading.as_bytes());
+        }
+        self.keystrokes += 1;
+        let key = &event.keystroke;
+        let line = format!(
+            "{:<30}  {:<16}  {:>5}  {:<6}  {:<10}  {:>11}  {:>7}\n",
+            rfc3339(key.time),
+            event.session.to_string(),
+            key.index,
+            kind(key.kind),
+            class(key.class),
+            millis(key.interval),
+            millis(key.echo)
+        );
+        out.extend(line.as_bytes());
+    }
+}
+
+impl Format for Table {
+    fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
+        match event {
+            Event::Session(session) => self.session(session),
+            Event::Keystroke(keystroke) => self.keystroke(keystroke, out),
+            Event::Alert(_) => {} // its finding stands under its session
+        }
+    }
+
+    fn finish(&mut self, summary: &Summary, out: &mut Vec<u8>) {
+        let mut text = String::new();
+        if self.keystrokes > 0 {
+            text.push('\n');
+        }
+        if !self.rows.is_empty() {
+            for line in self.grid().lines() {
+                let _ = writeln!(text, "{}", line.trim_end());
+            }
+        }
+        text.push_str(&self.notes);
+        let [no_claim, consistent, undecided, implausible] = self.verdicts;
+        let _ = writeln!(
+            text,
+            "\n{} sessions: {implausible} implausible, {consistent} consistent, {undecided} undecided, {no_claim} without a claim",
+            summary.sessions
+        );
+        let counters = &summary.counters;
+        let _ = writeln!(
+            text,
+            "{} packets, {} TCP and {} UDP flows; {} not decoded, {} cut, {} copies; {:.2} s",
+            counters.packets,
+            counters.tcp_flows,
+            counters.udp_flows,
+            counters.undecoded,
+            counters.truncated,
+            counters.duplicated,
+            summary.elapsed_s
+        );
+        for input in summary.inputs.iter().filter(|input| input.error.is_some()) {
+            let _ = writeln!(
+                text,
+                "not read to its end: {} ({} frames read)",
+                escape::text(input.path.as_bytes()),
+                input.frames
+            );
+        }
+        out.extend(text.as_bytes());
+    }
+}
+
+fn short_time(time: Timestamp) -> String {
+    rfc3339(time).get(..19).unwrap_or_default().replace('T', " ")
+}
+
+/// The port of a server is left out where it is SSH's own.
+fn address(endpoint: Endpoint) -> String {
+    if endpoint.port == 22 { endpoint.ip.to_string() } else { std::net::SocketAddr::new(endpoint.ip, endpoint.port).to_string() }
+}
+
+fn millis(span: Option<Span>) -> String {
+    span.map_or_else(|| "-".to_owned(), |span| format!("{:.1}", span.as_millis_f64()))
+}

@@ -1,0 +1,135 @@
+//! `keywitness analyze`: captures through engine and correlator to standard output, in one thread.
+
+use std::{
+    io::{self, Write},
+    time::Instant,
+};
+
+use tracing::warn;
+
+use super::ExitStatus;
+use crate::{
+    capture::Merge,
+    cli::{KeystrokeChoice, OutputFormat},
+    config::AnalyzeConfig,
+    correlator::Correlator,
+    engine::{Engine, EngineLimits},
+    event::{Event, InputSummary, Summary},
+    judge::verdict::Verdict,
+    output::{Context, Format, Ndjson, Table, escape},
+};
+
+/// Bytes of output that are collected before they are written.
+const WRITE_AT: usize = 64 * 1024;
+
+/// Runs an analysis.
+///
+/// # Errors
+/// Only of writing to `out`; what goes wrong with an input is in the summary and in the status.
+pub(super) fn analyze(config: AnalyzeConfig, out: &mut impl Write) -> io::Result<ExitStatus> {
+    let started = Instant::now();
+    let mut engine = Engine::new(EngineLimits::default());
+    let mut merge = Merge::new(config.inputs.clone());
+    let mut writer = Writer::new(&config, out);
+    let correlator = Correlator::new(config.claims);
+    while let Some(batch) = merge.next_batch() {
+        engine.handle_batch(&batch);
+        writer.drain(&mut engine, &correlator)?;
+    }
+    engine.finish();
+    writer.drain(&mut engine, &correlator)?;
+    let inputs = input_summaries(merge);
+    let status = if inputs.iter().any(|input| input.error.is_some()) { ExitStatus::Input } else { ExitStatus::Ok };
+    let summary = Summary {
+        counters: *engine.counters(),
+        sessions: writer.sessions,
+        alerts: writer.alerts,
+        implausible: writer.implausible,
+        elapsed_s: started.elapsed().as_secs_f64(),
+        inputs,
+    };
+    writer.finish(&summary)?;
+    Ok(status)
+}
+
+fn input_summaries(merge: Merge) -> Vec<InputSummary> {
+    merge
+        .finish()
+        .into_iter()
+        .map(|status| {
+            let error = status.error.map(|error| escape::text(error.to_string().as_bytes()));
+            if let Some(error) = &error {
+                warn!("{}: {error}", escape::text(status.path.as_bytes()));
+            }
+            InputSummary { path: status.path, error, frames: status.frames }
+        })
+        .collect()
+}
+
+/// Formats events and writes them in large pieces.
+struct Writer<'a, W> {
+    format: Box<dyn Format>,
+    keystrokes: Option<KeystrokeChoice>,
+    events: Vec<Event>,
+    buffer: Vec<u8>,
+    out: &'a mut W,
+    sessions: u64,
+    alerts: u64,
+    implausible: u64,
+}
+
+impl<'a, W: Write> Writer<'a, W> {
+    fn new(config: &AnalyzeConfig, out: &'a mut W) -> Self {
+        let context = Context {
+            sensor: config.claims.as_ref().and_then(|claims| claims.sensor.name.clone()),
+            inputs: config.inputs.iter().map(|path| escape::text(path.as_os_str().as_encoded_bytes())).collect(),
+        };
+        Self {
+            format: match config.format {
+                OutputFormat::Table => Box::new(Table::new(config.color)),
+                OutputFormat::Ndjson => Box::new(Ndjson::new(context)),
+            },
+            keystrokes: config.keystrokes,
+            events: Vec::new(),
+            buffer: Vec::new(),
+            out,
+            sessions: 0,
+            alerts: 0,
+            implausible: 0,
+        }
+    }
+
+    /// Takes over what the engine has observed.
+    fn drain(&mut self, engine: &mut Engine, correlator: &Correlator) -> io::Result<()> {
+        while let Some(observation) = engine.poll_observation() {
+            correlator.handle(observation, &mut self.events);
+            for event in self.events.drain(..) {
+                match &event {
+                    Event::Session(session) => {
+                        self.sessions += 1;
+                        self.implausible += u64::from(session.verdict() == Verdict::Implausible);
+                    }
+                    Event::Alert(_) => self.alerts += 1,
+                    Event::Keystroke(keystroke) => match self.keystrokes {
+                        Some(KeystrokeChoice::All) => {}
+                        Some(KeystrokeChoice::Echoed) if !keystroke.keystroke.hidden => {}
+                        _ => continue,
+                    },
+                }
+                self.format.event(&event, &mut self.buffer);
+            }
+        }
+        if self.buffer.len() >= WRITE_AT { self.flush() } else { Ok(()) }
+    }
+
+    fn finish(mut self, summary: &Summary) -> io::Result<()> {
+        self.format.finish(summary, &mut self.buffer);
+        self.flush()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.write_all(&self.buffer)?;
+        self.buffer.clear();
+        self.out.flush()
+    }
+}

@@ -1,0 +1,318 @@
+//! The same stream in other segments gives the same facts: cut, reordered, copied, with one segment lost, with its
+//! beginning missing. What is not known is left out; it is never wrong.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+
+mod common;
+#[path = "common/pcaps.rs"]
+mod pcaps;
+
+use common::{Outcome, Rng, Shot, Tcp, run};
+use keywitness::{
+    flow::{PerSide, Side, Traffic},
+    observation::SessionReport,
+    time::Span,
+    wire::TcpFlags,
+};
+use pcaps::segments;
+
+/// Each kind of cipher: lengths hidden (chacha20-poly1305, MAC over the plaintext) and in clear (AES-GCM, encrypt-then-MAC).
+const HIDDEN: [&str; 4] = ["ssh-home", "ssh-far", "ssh-old-client", "ssh-ctr-sha512"];
+const EXACT: [&str; 2] = ["ssh-aes-gcm", "ssh-ctr-umac-etm"];
+
+/// Message number of SSH_MSG_NEWKEYS, the last packet in clear.
+const NEWKEYS: u8 = 21;
+
+/// Bytes of the two streams of a capture, by what of them is in clear.
+struct Session {
+    segments: Vec<Tcp>,
+    original: Outcome,
+    clear: PerSide<u32>,
+}
+
+impl Session {
+    fn load(name: &str) -> Self {
+        let segments = segments(name);
+        let original = run(&shots(&segments));
+        assert!(original.count() > 50, "{name} has keystrokes to lose");
+        let clear = PerSide::from_fn(|side| {
+            let sent = segments.iter().filter(|segment| side_of(&segments, segment) == side);
+            clear_len(&sent.flat_map(|segment| segment.payload.clone()).collect::<Vec<_>>())
+        });
+        Self { segments, original, clear }
+    }
+
+    fn side(&self, segment: &Tcp) -> Side {
+        side_of(&self.segments, segment)
+    }
+
+    /// Bytes of a segment that are in clear.
+    fn clear_in(&self, segment: &Tcp) -> usize {
+        let side = self.side(segment);
+        let first = self.segments.iter().find(|first| self.side(first) == side).unwrap();
+        let offset = segment.seq.wrapping_sub(first.seq).wrapping_sub(1);
+        (self.clear.get(side).saturating_sub(offset) as usize).min(segment.payload.len())
+    }
+
+    /// The session with each segment in pieces of the lengths that `lengths` gives, one `apart` after the other.
+    fn cut(&self, apart: Span, mut lengths: impl FnMut(&Self, &Tcp) -> Vec<usize>) -> Vec<Tcp> {
+        let mut pieces = Vec::new();
+        for segment in &self.segments {
+            let mut rest = segment.payload.as_slice();
+            let mut seq = segment.seq;
+            let mut time = segment.time;
+            let lengths = if rest.is_empty() { vec![0] } else { lengths(self, segment) };
+            for length in lengths {
+                let (payload, tail) = rest.split_at(length);
+                let fin = if tail.is_empty() { segment.flags } else { segment.flags & !TcpFlags::FIN };
+                pieces.push(Tcp { time, seq, flags: fin, payload: payload.to_vec(), ..segment.clone() });
+                (rest, seq, time) = (tail, seq.wrapping_add(length as u32), time + apart);
+            }
+            assert!(rest.is_empty());
+        }
+        pieces.sort_by_key(|piece| piece.time);
+        self.number(&mut pieces);
+        pieces
+    }
+
+    /// Gives each segment the IP identification that its sender's counter would give it.
+    fn number(&self, pieces: &mut [Tcp]) {
+        let mut ids = PerSide { client: 0u16, server: 0 };
+        for piece in pieces {
+            let id = ids.get_mut(self.side(piece));
+            *id = id.checked_add(1).unwrap();
+            piece.id = *id;
+        }
+    }
+}
+
+fn side_of(segments: &[Tcp], segment: &Tcp) -> Side {
+    if segment.source == segments[0].source { Side::Client } else { Side::Server }
+}
+
+/// Length of what a stream holds in clear: the identification line and packets up to NEWKEYS.
+fn clear_len(stream: &[u8]) -> u32 {
+    let mut at = stream.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    loop {
+        let length = u32::from_be_bytes(stream[at..at + 4].try_into().unwrap());
+        let message = stream[at + 5];
+        at += 4 + length as usize;
+        if message == NEWKEYS {
+            return at as u32;
+        }
+    }
+}
+
+fn shots(segments: &[Tcp]) -> Vec<Shot> {
+    segments.iter().map(Tcp::shot).collect()
+}
+
+/// One-byte pieces.
+fn ones(count: usize) -> Vec<usize> {
+    vec![1; count]
+}
+
+/// Pieces of 1 to 16 bytes.
+fn some(rng: &mut Rng, mut count: usize) -> Vec<usize> {
+    let mut lengths = Vec::new();
+    while count > 0 {
+        lengths.push((1 + rng.below(16)).min(count));
+        count -= lengths[lengths.len() - 1];
+    }
+    lengths
+}
+
+fn same_facts(name: &str, found: &SessionReport, original: &SessionReport) {
+    assert_eq!(found.ssh, original.ssh, "{name}");
+    assert_eq!(found.endpoints, original.endpoints, "{name}");
+    assert_eq!((found.evidence, found.identified_by), (original.evidence, original.identified_by), "{name}");
+    assert_eq!((found.midstream, found.obfuscated), (original.midstream, original.obfuscated), "{name}");
+}
+
+/// The same facts, and every keystroke at the same time with the same echo.
+fn same_keys(name: &str, found: &Outcome, original: &Outcome) {
+    same_facts(name, found.session(), original.session());
+    assert_eq!(found.keystrokes, original.keystrokes, "{name}");
+    assert_eq!(found.session().keystrokes, original.session().keystrokes, "{name}");
+}
+
+#[test]
+fn a_handshake_in_one_byte_segments_is_the_same_handshake() {
+    for name in HIDDEN.iter().chain(&EXACT) {
+        let session = Session::load(name);
+        let cut = session.cut(Span::ZERO, |session, segment| {
+            let clear = session.clear_in(segment);
+            let rest = segment.payload.len() - clear;
+            [ones(clear), vec![rest; usize::from(rest > 0)]].concat()
+        });
+        assert!(cut.len() > session.segments.len() + 3_000);
+        same_keys(name, &run(&shots(&cut)), &session.original);
+    }
+}
+
+/// Only where lengths are in clear: where they are hidden, the segment is the unit, and a session in other segments is
+/// another session to every observer.
+#[test]
+fn exact_lengths_survive_one_byte_segments() {
+    for name in EXACT {
+        let session = Session::load(name);
+        let cut = session.cut(Span::ZERO, |_, segment| ones(segment.payload.len()));
+        same_keys(name, &run(&shots(&cut)), &session.original);
+    }
+}
+
+#[test]
+fn neighbours_may_change_places() {
+    for (name, exact) in HIDDEN.iter().map(|name| (name, false)).chain(EXACT.iter().map(|name| (name, true))) {
+        let session = Session::load(name);
+        for seed in 0..8 {
+            let mut rng = Rng::new(seed);
+            // In clear, pieces of neighbouring segments mix as well; encrypted ones keep the time of their segment.
+            let apart = if exact { Span::ZERO } else { Span::from_micros(20) };
+            let mut pieces = session.cut(apart, |session, segment| {
+                let cut = if exact { segment.payload.len() } else { session.clear_in(segment) };
+                let rest = segment.payload.len() - cut;
+                [some(&mut rng, cut), vec![rest; usize::from(rest > 0)]].concat()
+            });
+            assert!(swap_neighbours(&session, &mut pieces, &mut rng) > 50, "{name}");
+            let found = run(&shots(&pieces));
+            same_facts(name, found.session(), session.original.session());
+            assert_eq!(found.count(), session.original.count(), "{name}, seed {seed}");
+            let gaps = found.session().traffic;
+            assert_eq!((gaps.client.gaps, gaps.server.gaps), (0, 0), "{name}, seed {seed}");
+        }
+    }
+}
+
+/// Swaps a third of the pairs of segments with payload that one side sent within a millisecond; how many.
+fn swap_neighbours(session: &Session, pieces: &mut [Tcp], rng: &mut Rng) -> usize {
+    let mut swapped = 0;
+    for side in [Side::Client, Side::Server] {
+        let sent: Vec<usize> = (0..pieces.len()).filter(|&at| session.side(&pieces[at]) == side).collect();
+        let mut pairs = sent.windows(2);
+        while let Some(&[first, second]) = pairs.next() {
+            let (a, b) = (&pieces[first], &pieces[second]);
+            let plain = [a, b].iter().all(|piece| !piece.payload.is_empty() && piece.flags & TcpFlags::FIN == 0);
+            if plain && b.time - a.time <= Span::from_millis(1) && rng.below(3) == 0 {
+                let (early, late) = (a.time, b.time);
+                pieces.swap(first, second);
+                (pieces[first].time, pieces[second].time) = (early, late);
+                swapped += 1;
+                pairs.next();
+            }
+        }
+    }
+    swapped
+}
+
+#[test]
+fn copies_of_frames_change_nothing_and_are_counted() {
+    for name in HIDDEN.iter().chain(&EXACT) {
+        let session = Session::load(name);
+        let frames = shots(&session.segments);
+        for clump in [1, 2, 4] {
+            let found = run(&doubled(&frames, clump));
+            same_keys(name, &found, &session.original);
+            let (found, original) = (found.session(), session.original.session());
+            assert_eq!(found.rtt, original.rtt, "{name}, clumps of {clump}");
+            let copied = |traffic: Traffic| Traffic { duplicated: u32::try_from(traffic.packets).unwrap(), ..traffic };
+            assert_eq!(found.traffic.client, copied(original.traffic.client), "{name}, clumps of {clump}");
+            assert_eq!(found.traffic.server, copied(original.traffic.server), "{name}, clumps of {clump}");
+        }
+    }
+}
+
+/// Every frame twice, as a SPAN port gives them that mirrors both ports: runs of up to `clump` frames within a
+/// millisecond, and then the same again.
+fn doubled(frames: &[Shot], clump: usize) -> Vec<Shot> {
+    let mut out = Vec::new();
+    let mut rest = frames;
+    while let Some(first) = rest.first() {
+        let close = rest.iter().take(clump).take_while(|frame| frame.time - first.time <= Span::from_millis(1)).count();
+        let (run, tail) = rest.split_at(close);
+        let last = run[close - 1].time;
+        let time = tail.first().map_or(last, |next| next.time).min(last + Span::from_micros(3));
+        out.extend_from_slice(run);
+        out.extend(run.iter().map(|frame| Shot { time, ..frame.clone() }));
+        rest = tail;
+    }
+    out
+}
+
+#[test]
+fn a_lost_segment_is_a_gap_and_never_a_wrong_fact() {
+    for name in HIDDEN.iter().chain(&EXACT) {
+        let session = Session::load(name);
+        let frames = shots(&session.segments);
+        let mut rng = Rng::new(3);
+        for _ in 0..120 {
+            let lost = rng.below(frames.len());
+            let found = run(frames.iter().enumerate().filter(|(at, _)| *at != lost).map(|(_, frame)| frame));
+            let context = format!("{name} without frame {}", lost + 1);
+            nothing_wrong(&context, &found, &session.original);
+            assert!(!found.session().midstream, "{context}");
+            // A hole shows where more follows; that the peer acknowledged it all is so in these captures.
+            let side = session.side(&session.segments[lost]);
+            let later = session.segments[lost + 1..].iter().filter(|segment| session.side(segment) == side);
+            let shows = !session.segments[lost].payload.is_empty() && later.clone().any(|segment| !segment.payload.is_empty());
+            let traffic = found.session().traffic;
+            assert_eq!(traffic.get(side).gaps, u32::from(shows), "{context}");
+            assert_eq!(traffic.get(side.other()).gaps, 0, "{context}");
+        }
+    }
+}
+
+#[test]
+fn a_session_without_its_beginning_says_so_and_invents_nothing() {
+    for name in HIDDEN.iter().chain(&EXACT) {
+        let session = Session::load(name);
+        let frames = shots(&session.segments);
+        // Frame by frame through handshake and login, then further apart.
+        for missing in (1..45).chain((45..frames.len() - 1).step_by(23)) {
+            let found = run(&frames[missing..]);
+            let context = format!("{name} without its first {missing} frames");
+            nothing_wrong(&context, &found, &session.original);
+            let session = found.session();
+            assert_eq!(session.midstream, missing >= 2, "{context}: SYN and SYN-ACK are the first two");
+            assert!(session.rtt.server.handshake.is_none(), "{context}");
+            if session.ssh.cipher.is_none() {
+                assert_eq!((session.keystrokes, found.keystrokes.len()), (None, 0), "{context}: no lengths, no keystrokes");
+            }
+        }
+    }
+}
+
+/// Every fact is the original's or left out, and so is every number of every keystroke.
+fn nothing_wrong(context: &str, found: &Outcome, original: &Outcome) {
+    let (is, was) = (found.session(), original.session());
+    let (i, w) = (&is.ssh, &was.ssh);
+    for (is, was) in [(&i.banners.client, &w.banners.client), (&i.banners.server, &w.banners.server)] {
+        assert!(is.is_none() || is == was, "{context}: {is:?}");
+    }
+    let names = [
+        (&i.hassh, &w.hassh),
+        (&i.hassh_server, &w.hassh_server),
+        (&i.kex, &w.kex),
+        (&i.cipher, &w.cipher),
+        (&i.mac, &w.mac),
+        (&i.compression, &w.compression),
+    ];
+    for (is, was) in names {
+        assert!(is.is_none() || is == was, "{context}: {is:?}");
+    }
+    assert_eq!(is.endpoints, was.endpoints, "{context}");
+    assert!(is.obfuscated.is_none() || is.obfuscated == was.obfuscated, "{context}");
+    for key in &found.keystrokes {
+        let same = original.keystrokes.iter().find(|other| other.time == key.time);
+        let same = same.unwrap_or_else(|| panic!("{context}: a keystroke that there was not: {key:?}"));
+        assert_eq!((key.bytes, key.kind), (same.bytes, same.kind), "{context}");
+        assert!(key.interval.is_none() || key.interval == same.interval, "{context}: {key:?}, was {same:?}");
+        assert!(key.echo.is_none() || key.echo == same.echo, "{context}: {key:?}, was {same:?}");
+    }
+    assert!(found.count() <= original.count(), "{context}");
+    for (is, was) in [(is.rtt.client, was.rtt.client), (is.rtt.server, was.rtt.server)] {
+        assert!(is.handshake.is_none() || is.handshake == was.handshake, "{context}");
+        if let (Some(is), Some(was)) = (is.samples, was.samples) {
+            assert!(is.min >= was.min && is.max <= was.max, "{context}: {is:?}, was {was:?}");
+        }
+    }
+}
