@@ -6,7 +6,7 @@ use crate::{
     event::{AlertEvent, ClaimEvent, Event, KeystrokeEvent, SessionEvent},
     judge::{
         Finding, Measured, Severity,
-        claim::{Claims, ClaimedPlace, Identity, Subject},
+        claim::{ClaimedPlace, Claims, Identity, Subject},
         verdict::{Judgement, PlaceClaim, Verdict, judge_places},
     },
     observation::{Body, Observation, SessionReport},

@@ -39,10 +39,21 @@ pub struct Input {
     pub end: SeqNumber,
     /// Length of one message on the wire in bytes: the SSH packet, not the segment.
     pub bytes: u32,
+    /// Bytes that were typed: what one message can carry, at least and at most.
+    pub data: DataRange,
     /// What it can be.
     pub kind: InputKind,
     /// What else it may be, that only its answer tells.
     pub doubt: Doubt,
+}
+
+/// How many bytes of data a message can carry, both ends included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataRange {
+    /// At least.
+    pub least: u32,
+    /// At most.
+    pub most: u32,
 }
 
 /// What a client message can be, by its size.

@@ -14,6 +14,7 @@ use std::{
 };
 
 use self::session::Session;
+pub use crate::observation::Counters;
 use crate::{
     flow::{
         Arrival, Attached, Endpoint, Evidence, Flow, FlowId, FlowKey, FlowTable, Half, Life, Limits, PerSide, SessionId, Side,
@@ -50,36 +51,6 @@ impl Default for EngineLimits {
     fn default() -> Self {
         Self { flows: Limits::default(), max_sessions: 1 << 16 }
     }
-}
-
-/// What an engine counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Counters {
-    /// Frames.
-    pub packets: u64,
-    /// Bytes of frames on the wire.
-    pub bytes: u64,
-    /// Frames, or what they carry behind IP, that could not be decoded and should have been: damaged, cut, or of a
-    /// link type that is not supported. ARP, ICMP and the like are no damage.
-    pub undecoded: u64,
-    /// Frames cut by a snaplen.
-    pub truncated: u64,
-    /// Copies of frames.
-    pub duplicated: u64,
-    /// Flows dropped because a table was full.
-    pub dropped_flows: u64,
-    /// TCP flows.
-    pub tcp_flows: u64,
-    /// UDP flows.
-    pub udp_flows: u64,
-    /// Flows that were identified.
-    pub identified: u64,
-    /// Sessions with at least one keystroke.
-    pub interactive: u64,
-    /// Earliest frame.
-    pub first_time: Option<Timestamp>,
-    /// Latest frame.
-    pub last_time: Option<Timestamp>,
 }
 
 /// See the [module's documentation](self).
@@ -171,7 +142,7 @@ impl Engine {
             let state = if flow.life == Life::Closed { SessionState::Closed } else { SessionState::TimedOut };
             self.end_flow(flow, state, deadline);
         }
-        self.ready.make_contiguous().get_mut(before..).unwrap_or_default().sort_by_key(|observation| observation.key);
+        self.sort_ready(before);
     }
 
     /// The next observation, in order.
@@ -183,17 +154,36 @@ impl Engine {
     pub fn finish(&mut self) {
         self.deadlines.clear();
         let now = self.stream_time;
+        let before = self.ready.len();
         self.counters.dropped_flows += self.table.evicted();
         for flow in self.table.drain() {
             let state = if flow.life == Life::Closed { SessionState::Closed } else { SessionState::Eof };
             self.end_flow(flow, state, now);
         }
+        self.sort_ready(before);
     }
 
     /// What was counted so far.
     #[must_use]
     pub const fn counters(&self) -> &Counters {
         &self.counters
+    }
+
+    /// Flows held now: never more than [`Limits::max_flows`].
+    #[must_use]
+    pub fn flows(&self) -> usize {
+        self.table.len()
+    }
+
+    /// Sessions held now, and flows that may become one: never more than [`EngineLimits::max_sessions`].
+    #[must_use]
+    pub const fn sessions(&self) -> usize {
+        self.sessions
+    }
+
+    /// Puts what became ready behind the first `before` observations in order.
+    fn sort_ready(&mut self, before: usize) {
+        self.ready.make_contiguous().get_mut(before..).unwrap_or_default().sort_by_key(|observation| observation.key);
     }
 
     fn count(&mut self, frame: &Frame<'_>) {
@@ -230,7 +220,9 @@ impl Engine {
         let destination = Endpoint { ip: packet.ip.destination, port: segment.dst_port };
         let (key, sender) = FlowKey::of(source, destination, TransportKind::Tcp);
         let id = match self.table.find(&key) {
-            Some(id) if !self.table.get(id).is_some_and(|flow| begins_anew(flow, flow.side_of(sender), segment, frame.time)) => id,
+            Some(id) if !self.table.get(id).is_some_and(|flow| begins_anew(flow, flow.side_of(sender), segment, frame.time)) => {
+                id
+            }
             found => {
                 if let Some(old) = found.and_then(|id| self.table.remove(id)) {
                     self.end_flow(old, SessionState::Closed, frame.time);
@@ -254,8 +246,8 @@ impl Engine {
         let arrival = half.observe(segment, packet.ip.identification, frame.time, frame.original_len);
         self.counters.duplicated += u64::from(arrival == Arrival::Duplicate);
         flow.attached.handshake.on_segment(side, segment, arrival, frame.time);
-        let reset = segment.flags.has(TcpFlags::RST)
-            && next.is_none_or(|next| segment.seq.since(next).unsigned_abs() <= RESET_REACH);
+        let reset =
+            segment.flags.has(TcpFlags::RST) && next.is_none_or(|next| segment.seq.since(next).unsigned_abs() <= RESET_REACH);
         let closes = flow.life == Life::Open && (reset || (flow.halves.client.finished && flow.halves.server.finished));
         if closes {
             flow.life = Life::Closed;
@@ -277,10 +269,10 @@ impl Engine {
         }
         let start = flow.halves.get(side).start;
         let mut found = guess(start, segment.seq, segment.payload, side);
-        let by_port = found == Guess::NotOurs && flow.midstream && flow.key.endpoint(flow.client.other()).port == SSH_PORT;
-        if found == Guess::Possible && self.sessions >= self.limits.max_sessions {
+        let mut by_port = found == Guess::NotOurs && flow.midstream && flow.key.endpoint(flow.client.other()).port == SSH_PORT;
+        if (found == Guess::Possible || by_port) && self.sessions >= self.limits.max_sessions {
             self.counters.dropped_flows += 1;
-            found = Guess::NotOurs;
+            (found, by_port) = (Guess::NotOurs, false);
         }
         *guesses.get_mut(side) = found;
         if found == Guess::Possible || by_port {
@@ -292,6 +284,7 @@ impl Engine {
             });
             flow.attached.session = Some(Box::new(Session::new(id, starts, by_port)));
             self.sessions += 1;
+            self.counters.identified += u64::from(by_port);
         }
         flow.attached.session.is_some()
     }

@@ -1,7 +1,6 @@
 //! What leaves the correlator: sessions with their verdict, keystrokes, alerts, and at the end the summary.
 
 use crate::{
-    engine::Counters,
     flow::{Endpoint, PerSide, SessionId},
     judge::{
         Finding,
@@ -9,7 +8,7 @@ use crate::{
         verdict::{Judgement, Verdict},
     },
     measure::keystroke::Keystroke,
-    observation::SessionReport,
+    observation::{Counters, SessionReport},
     time::{Span, Timestamp},
 };
 

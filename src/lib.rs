@@ -1,17 +1,91 @@
-//! placeholder
+//! keywitness bears witness to typing: it reads captures, recognises SSH sessions, recovers the timing of every keystroke and
+//! every round trip, and says whether that timing fits the place that the session claims to come from.
+//!
+//! It watches people, so it is built to be fair. It keeps timing and never what was typed; each finding names its
+//! numbers, its basis and what else could explain it; without evidence it says `undecided`; and a wrong accusation is the
+//! worst bug there can be.
+//!
+//! # The picture
+//! The folders are the pipeline, in this order:
+//!
+//! ```text
+//!  frames in batches                                            claims (TOML)
+//!      │                                                            │
+//!  capture ─▶ ┌ wire ─▶ flow ─▶ protocol ┐                          ▼
+//!             │          │      cue ▼    ├─▶ observation ─▶ judge ◀─ correlator ─▶ event ─▶ output
+//!             │          └────▶ measure  ┘                                           (table, NDJSON)
+//!             └ engine ─────────────────┘
+//!      run::offline drives; everything between capture and output is pure
+//! ```
+//!
+//! * [`time`]: capture time in integer nanoseconds; there is no `now()`.
+//! * [`capture`]: pcap and pcapng files and streams; several inputs merged by time. Hands on batches of frames by reference.
+//! * [`wire`]: bytes to views: link types, IP, TCP with options.
+//! * [`flow`]: which packets belong together, which end is the client and on what evidence, streams with gaps.
+//! * [`cue`]: the words that `protocol` and `measure` share.
+//! * [`protocol`]: what a session's bytes and lengths say: [`protocol::ssh`].
+//! * [`measure`]: round trips split at the sensor, and keystrokes.
+//! * [`observation`]: what leaves an engine, keyed so that several engines' merge into one order.
+//! * [`engine`]: owns the flows; `handle_batch` in, `poll_observation` out.
+//! * [`judge`]: claims, places, the delay model, one file a finding, the verdict.
+//! * [`correlator`]: owns whatever spans flows and alone makes events ([`event`]).
+//! * [`output`]: events to bytes; [`output::escape`] is the one door for strings from the network.
+//! * [`run`]: clocks, files, standard streams, exit codes. [`cli`] is what can be typed, [`config`] what it means.
+//!
+//! # Invariants
+//! `tests/tidy.rs` enforces the first three.
+//!
+//! 1. Nothing points backwards: `time < wire < flow < cue < protocol | measure < observation < engine`, and
+//!    `observation < judge < event < correlator`. `protocol` and `measure` do not know each other; the engine carries cues from
+//!    one to the other. `capture` sees `time` and `wire`; `output` what events hold; only `run` sees everything.
+//! 2. Between `capture` and `output` there is no clock, no I/O, no thread, no lock. The same capture gives the same records.
+//! 3. There is no `unsafe`.
+//! 4. The only time is capture time. *Stream time* is its running maximum in reader order: deadlines up to it fire before the
+//!    frame that moves it on. A late frame is handled at its own time and fires nothing.
+//! 5. Two stages: an engine owns flows and emits observations; one correlator owns all that spans flows and alone
+//!    emits records.
+//! 6. Every observation is keyed by (frame number, deadline, session, position), so that the order of records does not depend
+//!    on how many engines there are.
+//! 7. Gaps are input. What was not captured is told to whoever reads the stream; nobody guesses across it.
+//! 8. Every table has a cap, an age and a counter of what it dropped. Sessions are evicted last.
+//! 9. A flow that is not identified costs a few hundred bytes: counters and sequence state, no history. Histograms exist for
+//!    sessions only. Nothing is allocated and no string is made per packet.
+//! 10. Bytes from the wire never panic: arithmetic on them wraps or is checked, and no index is taken without a look.
+//! 11. Strings from the network are hostile until [`output::escape`] has written them out.
+//! 12. Key identities are never stored. SSH does not show them; where a protocol does, they do not leave the function
+//!     that sees them.
+//! 13. Round trips and intervals are [`time::Span`]; milliseconds as floats exist in `output` and in models only.
+//!
+//! # Vocabulary
+//! * **Frame**: captured bytes and their time. **Segment**: one TCP segment. **Flow**: one five-tuple's life.
+//! * **Side**: client or server. The client is the end that types, with the **evidence** for it.
+//! * **Session**: a flow that was identified. **Gap**: bytes of a stream that were not captured.
+//! * **Record** (in `protocol::ssh`): an encrypted packet, or a segment that may hold several.
+//! * **Cue**: what a protocol tells the measurers: input, output, what is known of the terminal.
+//! * **Keystroke**: a press, a repeat of a held key, or a paste. **Silent**: without echo. **Hidden run**: four or more silent
+//!   characters in a row, such as a password: counted, not timed. **Chaff**: messages that hide keystrokes.
+//! * **Floor**: the smallest round trip that is no accident.
+//! * **Observation**: what an engine says. **Claim**: what an identity says. **Test**: one comparison of the two. **Finding**: a
+//!   test that failed, with its numbers. **Verdict**: the answer over all tests.
+//!
+//! # What is known, measured, inferred
+//! *Known*: what SSH says in clear (versions, algorithms). *Measured*: round trips and arrival times, at the sensor.
+//! *Inferred* from lengths, timing and echoes: the end of the login, whether there is a terminal, keystrokes and their class. The
+//! round trip bounds how far away a client can be; it says nothing of how near it is.
+
 pub mod capture;
-pub mod wire;
-pub mod flow;
-pub mod cue;
-pub mod protocol;
-pub mod measure;
-pub mod observation;
-pub mod engine;
-pub mod judge;
-pub mod event;
-pub mod correlator;
-pub mod output;
-pub mod run;
 pub mod cli;
 pub mod config;
+pub mod correlator;
+pub mod cue;
+pub mod engine;
+pub mod event;
+pub mod flow;
+pub mod judge;
+pub mod measure;
+pub mod observation;
+pub mod output;
+pub mod protocol;
+pub mod run;
 pub mod time;
+pub mod wire;

@@ -132,3 +132,33 @@ impl SessionReport {
         self.endpoints.client.ip
     }
 }
+
+/// What an engine counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Frames.
+    pub packets: u64,
+    /// Bytes of frames on the wire.
+    pub bytes: u64,
+    /// Frames, or what they carry behind IP, that could not be decoded and should have been: damaged, cut, or of a
+    /// link type that is not supported. ARP, ICMP and the like are no damage.
+    pub undecoded: u64,
+    /// Frames cut by a snaplen.
+    pub truncated: u64,
+    /// Copies of frames.
+    pub duplicated: u64,
+    /// Flows dropped because a table was full.
+    pub dropped_flows: u64,
+    /// TCP flows.
+    pub tcp_flows: u64,
+    /// UDP flows.
+    pub udp_flows: u64,
+    /// Flows that were identified.
+    pub identified: u64,
+    /// Sessions with at least one keystroke.
+    pub interactive: u64,
+    /// Earliest frame.
+    pub first_time: Option<Timestamp>,
+    /// Latest frame.
+    pub last_time: Option<Timestamp>,
+}

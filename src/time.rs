@@ -3,7 +3,7 @@
 //! [`Timestamp`] is a point, [`Span`] a distance; both are integer nanoseconds, so that no rounding
 //! hides in a comparison. There is no `now()`: whoever needs a time is handed one.
 
-use std::ops::{Add, Sub};
+use std::ops::{Add, Div, Sub};
 
 /// A point in capture time: nanoseconds since 1970-01-01T00:00:00Z, from 1677 to 2262.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -124,6 +124,15 @@ impl Sub<Span> for Timestamp {
 
     fn sub(self, span: Span) -> Self {
         Self(self.0.saturating_sub(span.0))
+    }
+}
+
+impl Div<i64> for Span {
+    type Output = Self;
+
+    /// Rounded towards zero; a division by zero gives zero.
+    fn div(self, divisor: i64) -> Self {
+        Self(self.0.checked_div(divisor).unwrap_or(0))
     }
 }
 

@@ -196,7 +196,7 @@ impl Source {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![expect(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
     use crate::capture::samples::{Order, reader};

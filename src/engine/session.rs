@@ -115,7 +115,8 @@ impl Session {
 
     /// The deadline to wake up for, where it is not yet scheduled.
     pub(super) fn new_deadline(&mut self) -> Option<Timestamp> {
-        let deadline = self.keystrokes.next_deadline()?;
+        // A deadline at the end of time never falls due; it would fire again and again.
+        let deadline = self.keystrokes.next_deadline().filter(|deadline| *deadline < Timestamp::MAX)?;
         if self.scheduled.is_some_and(|scheduled| scheduled <= deadline) {
             return None;
         }

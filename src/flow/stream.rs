@@ -87,6 +87,12 @@ impl Stream {
         self.gaps
     }
 
+    /// Bytes that wait behind a hole: never more than 256 KiB between two calls.
+    #[must_use]
+    pub const fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
     /// Takes a segment's payload and yields what is now in order.
     pub fn push(&mut self, seq: SeqNumber, data: Data<'_>, mut yield_item: impl FnMut(Item<'_>)) {
         let next = *self.next.get_or_insert(seq);

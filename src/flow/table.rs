@@ -330,15 +330,19 @@ impl<T: Attached> FlowTable<T> {
     fn evict(&mut self) -> Option<Flow<T>> {
         let slots = self.slots.len();
         let mut victim: Option<(FlowId, (bool, bool, Timestamp))> = None;
-        for step in 0..EVICTION_SAMPLE.min(slots) {
+        let mut step = 0;
+        // A stretch of sessions is passed over, at a cost that the hand's next round saves; where there is nothing else, the
+        // session that was silent longest goes.
+        while step < slots && (step < EVICTION_SAMPLE || victim.is_none_or(|(_, (is_session, ..))| is_session)) {
             let at = (self.hand + step) % slots;
+            step += 1;
             let Some(flow) = self.slots.get(at).and_then(Option::as_ref) else { continue };
             let worth = flow.worth();
             if victim.is_none_or(|(_, least)| worth < least) {
                 victim = u32::try_from(at).ok().map(|at| (FlowId(at), worth));
             }
         }
-        self.hand = (self.hand + EVICTION_SAMPLE) % slots.max(1);
+        self.hand = (self.hand + step) % slots.max(1);
         let flow = self.remove(victim?.0)?;
         self.evicted += 1;
         Some(flow)

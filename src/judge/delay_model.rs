@@ -204,7 +204,9 @@ mod tests {
         let mut before = 0.0;
         for lon in [-122.0, -116.2, -100.0, -74.0, 0.0, 30.0] {
             let expected = expect(&seattle(), &place(43.6, lon), 50.0, None, Access::Cable);
-            assert!(expected.vacuum <= expected.fibre && expected.fibre <= expected.typical && expected.typical <= expected.upper);
+            assert!(
+                expected.vacuum <= expected.fibre && expected.fibre <= expected.typical && expected.typical <= expected.upper
+            );
             assert!(expected.path_km > before);
             before = expected.path_km;
         }

@@ -142,7 +142,7 @@ mod tests {
         let (sensor, place) = places();
         let claim = PlaceClaim { sensor: &sensor, place: &place, radius_km: 50.0, via: None, access: Access::Cable };
         let floor = Span::from_nanos((floor_ms * 1e6) as i64);
-        judge_place(Some(&Measured { floor, method: "p5", samples }), &claim)
+        judge_place(Some(&Measured { floor, method: "p2", samples }), &claim)
     }
 
     #[test]
@@ -185,7 +185,7 @@ mod tests {
         let (sensor, boise) = places();
         let lisbon = Place::named("Lisbon", 38.72, -9.14).unwrap();
         let claim = |place| PlaceClaim { sensor: &sensor, place, radius_km: 50.0, via: None, access: Access::Cable };
-        let measured = Measured { floor: Span::from_millis(180), method: "p5", samples: 50 };
+        let measured = Measured { floor: Span::from_millis(180), method: "p2", samples: 50 };
         let (which, judgement) = judge_places(Some(&measured), &[claim(&boise), claim(&lisbon)]).unwrap();
         assert_eq!((which, judgement.verdict), (1, Verdict::Consistent));
     }

@@ -14,8 +14,8 @@ const LOWEST: usize = 16;
 /// kept beside it.
 const LONGEST_MICROS: u64 = 60_000_000;
 
-/// Share of the samples that the floor leaves below it, as one in so many: 5 %.
-const FLOOR_SHARE: u64 = 20;
+/// Share of the samples that the floor leaves below it, as one in so many: 2 %.
+const FLOOR_SHARE: u64 = 50;
 
 /// Samples of one quantity. Exact for the count, the extremes, the sixteen smallest, and for everything up to 64
 /// samples; beyond that quantiles are right to 1 % (two digits, 1 µs to 60 s).
@@ -65,8 +65,8 @@ pub struct Floor {
 pub enum FloorMethod {
     /// The smallest sample: there are too few to leave one out.
     Min,
-    /// The 5th percentile, but never less than the second and never more than the sixteenth smallest sample.
-    P5,
+    /// The 2nd percentile, but never less than the second and never more than the sixteenth smallest sample.
+    P2,
 }
 
 impl FloorMethod {
@@ -75,7 +75,7 @@ impl FloorMethod {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Min => "min",
-            Self::P5 => "p5",
+            Self::P2 => "p2",
         }
     }
 }
@@ -130,7 +130,7 @@ impl Distribution {
     /// The robust floor.
     ///
     /// Queues, delayed acknowledgements and busy hosts only ever add, so the smallest round trip is the path; but a stalled
-    /// sensor or a connection being torn down can also make a single sample too small. Leaving out 5 % (at most
+    /// sensor or a connection being torn down can also make a single sample too small. Leaving out 2 % (at least one, at most
     /// fifteen samples) survives those; delayed acknowledgements, a tenth of all, never reach it from above.
     #[must_use]
     pub fn floor(&self) -> Option<Floor> {
@@ -139,7 +139,7 @@ impl Distribution {
         }
         let rank = self.count.div_ceil(FLOOR_SHARE).clamp(2, LOWEST as u64);
         let value = *self.lowest.get(usize::try_from(rank).ok()?.checked_sub(1)?)?;
-        Some(Floor { value, method: FloorMethod::P5 })
+        Some(Floor { value, method: FloorMethod::P2 })
     }
 
     /// Everything that is reported; `None` without a sample.
@@ -211,7 +211,7 @@ mod tests {
         // 110 ms path, a tenth delayed by 40 ms, two samples spoilt by a stalled sensor.
         let path = (0..100).map(|i| 110 + i % 4 + if i % 10 == 0 { 40 } else { 0 });
         let floor = of(path.chain([39, 61])).floor().unwrap();
-        assert_eq!((floor.value, floor.method), (Span::from_millis(110), FloorMethod::P5));
+        assert_eq!((floor.value, floor.method), (Span::from_millis(110), FloorMethod::P2));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! The records of the contract: what is written, field by field. Here, and only here, spans become milliseconds.
 
+// long because: it is one table, the fields of every record in the order of the contract, twice: as types and as values.
+
 use serde::Serialize;
 
 use super::escape;

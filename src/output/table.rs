@@ -183,12 +183,7 @@ impl Format for Table {
             summary.elapsed_s
         );
         for input in summary.inputs.iter().filter(|input| input.error.is_some()) {
-            let _ = writeln!(
-                text,
-                "not read to its end: {} ({} frames read)",
-                escape::text(input.path.as_bytes()),
-                input.frames
-            );
+            let _ = writeln!(text, "not read to its end: {} ({} frames read)", escape::text(input.path.as_bytes()), input.frames);
         }
         out.extend(text.as_bytes());
     }

@@ -7,7 +7,8 @@
 use std::net::IpAddr;
 
 use etherparse::{
-    EtherType, IpNumber, LaxNetSlice, LaxSlicedPacket, LinkSlice, NetSlice, SlicedPacket, TransportSlice, err::packet::SliceError, ip_number,
+    EtherType, IpNumber, LaxNetSlice, LaxSlicedPacket, LinkSlice, NetSlice, SlicedPacket, TransportSlice,
+    err::packet::SliceError, ip_number,
 };
 
 use super::{Frame, LinkType, TcpSegment};
@@ -172,7 +173,13 @@ fn decode_lax<'a>(frame: &Frame<'a>, error: &SliceError) -> Result<Packet<'a>, U
     // What the snaplen took away was on the wire all the same. An IPv4 total length is exact (no Ethernet padding);
     // a total length of 0 is what segmentation offload leaves in frames captured on the sender.
     let there = payload.payload.len() as u32;
-    let wire_len = if missing == 0 { there } else if promised > there { promised } else { there.saturating_add(missing) };
+    let wire_len = if missing == 0 {
+        there
+    } else if promised > there {
+        promised
+    } else {
+        there.saturating_add(missing)
+    };
     let transport = if fragmented {
         Transport::Other(Undecoded::Fragment)
     } else {
@@ -186,8 +193,10 @@ fn decode_lax<'a>(frame: &Frame<'a>, error: &SliceError) -> Result<Packet<'a>, U
 }
 
 fn tcp_or_short(bytes: &[u8], wire_len: u32) -> Transport<'_> {
-    TcpSegment::parse(bytes, wire_len)
-        .map_or(Transport::Other(Undecoded::Short { layer: Layer::Tcp, offset: 0, need: 20, have: clamp(bytes.len()) }), Transport::Tcp)
+    TcpSegment::parse(bytes, wire_len).map_or(
+        Transport::Other(Undecoded::Short { layer: Layer::Tcp, offset: 0, need: 20, have: clamp(bytes.len()) }),
+        Transport::Tcp,
+    )
 }
 
 fn udp_or_short(bytes: &[u8]) -> Transport<'_> {
@@ -198,7 +207,11 @@ fn udp_or_short(bytes: &[u8]) -> Transport<'_> {
 }
 
 fn ipv4(header: etherparse::Ipv4HeaderSlice<'_>) -> IpHeader {
-    IpHeader { source: header.source_addr().into(), destination: header.destination_addr().into(), identification: header.identification() }
+    IpHeader {
+        source: header.source_addr().into(),
+        destination: header.destination_addr().into(),
+        identification: header.identification(),
+    }
 }
 
 fn ipv6(header: etherparse::Ipv6HeaderSlice<'_>) -> IpHeader {

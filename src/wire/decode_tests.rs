@@ -10,11 +10,8 @@ fn frame(link: LinkType, bytes: &[u8], original_len: usize) -> Frame<'_> {
 fn tcp_frame(payload: &[u8], vlan: bool) -> Vec<u8> {
     let ethernet = PacketBuilder::ethernet2([1; 6], [2; 6]);
     let mut out = Vec::new();
-    let options = [
-        etherparse::TcpOptionElement::Noop,
-        etherparse::TcpOptionElement::Noop,
-        etherparse::TcpOptionElement::Timestamp(7, 9),
-    ];
+    let options =
+        [etherparse::TcpOptionElement::Noop, etherparse::TcpOptionElement::Noop, etherparse::TcpOptionElement::Timestamp(7, 9)];
     if vlan {
         ethernet.double_vlan(100.try_into().unwrap(), 200.try_into().unwrap()).ipv4([10, 0, 0, 1], [10, 0, 0, 2], 64)
     } else {

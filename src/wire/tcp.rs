@@ -152,7 +152,8 @@ impl<'a> TcpSegment<'a> {
     /// Whether a SACK block is there (RFC 2018): the receiver misses something.
     #[must_use]
     pub fn has_sack(&self) -> bool {
-        self.options.len() > 12 && self.elements().any(|element| matches!(element, TcpOptionElement::SelectiveAcknowledgement(..)))
+        self.options.len() > 12
+            && self.elements().any(|element| matches!(element, TcpOptionElement::SelectiveAcknowledgement(..)))
     }
 
     fn elements(&self) -> impl Iterator<Item = TcpOptionElement> + use<'a> {

@@ -5,9 +5,9 @@ use std::net::Ipv4Addr;
 
 use etherparse::{IpHeaders, IpNumber, Ipv4Header, PacketBuilder, TcpHeader};
 use keywitness::{
-    engine::{Counters, Engine, EngineLimits},
+    engine::{Engine, EngineLimits},
     measure::keystroke::Keystroke,
-    observation::{Body, Observation, SessionReport},
+    observation::{Body, Counters, Observation, SessionReport},
     time::Timestamp,
     wire::{Frame, LinkType},
 };
@@ -33,14 +33,18 @@ pub(crate) struct Outcome {
 pub(crate) fn run<'a>(shots: impl IntoIterator<Item = &'a Shot>) -> Outcome {
     let mut engine = Engine::new(EngineLimits::default());
     let mut seen = Vec::new();
-    for (number, shot) in shots.into_iter().enumerate() {
-        engine.handle_frame(&shot.frame(number as u64));
+    let mut frames = 0;
+    for shot in shots {
+        engine.handle_frame(&shot.frame(frames));
+        frames += 1;
         seen.extend(std::iter::from_fn(|| engine.poll_observation()));
     }
     engine.finish();
     seen.extend(std::iter::from_fn(|| engine.poll_observation()));
     assert!(seen.is_sorted_by_key(|observation| observation.key), "observations come in order");
-    Outcome::of(seen, &engine)
+    let outcome = Outcome::of(seen, &engine);
+    assert_eq!(outcome.counters.packets, frames, "every frame is counted");
+    outcome
 }
 
 impl Outcome {

@@ -1,6 +1,6 @@
 //! Each format in each byte order and resolution, then all that a hostile or broken input can do.
 
-#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 use std::io::{Cursor, Read};
 

@@ -174,7 +174,11 @@ impl Reader<'_> {
                 Ok(net) => self.problem(
                     text.span().start,
                     field,
-                    format!("\"{value}\" has bits set behind its prefix: did you mean {} or {}?", net.trunc(), IpNet::from(net.addr())),
+                    format!(
+                        "\"{value}\" has bits set behind its prefix: did you mean {} or {}?",
+                        net.trunc(),
+                        IpNet::from(net.addr())
+                    ),
                 ),
                 Err(_) => self.problem(
                     text.span().start,
@@ -216,8 +220,7 @@ impl Reader<'_> {
         let access = raw.access.as_ref().map_or(Some(Access::default()), |access| {
             let found = Access::from_name(access.get_ref());
             if found.is_none() {
-                let message =
-                    format!("\"{}\" is none of fiber, cable, dsl, mobile, leo, geo, unknown", access.get_ref());
+                let message = format!("\"{}\" is none of fiber, cable, dsl, mobile, leo, geo, unknown", access.get_ref());
                 self.problem(access.span().start, "claim.place.access", message);
             }
             found

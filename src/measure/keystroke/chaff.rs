@@ -11,6 +11,10 @@ use crate::{
     time::{Span, Timestamp},
 };
 
+/// How long after the first input a rhythm has to show itself: several stretches of chaff, since a stall of the
+/// client can spoil one.
+const TO_SHOW: Span = Span::from_secs(10);
+
 /// Messages remembered.
 const MEMORY: usize = 64;
 
@@ -31,7 +35,9 @@ const FROM_NOTHING: Span = Span::from_millis(1_200);
 pub(super) struct ChaffDetector {
     able: bool,
     found: bool,
-    seen: u64,
+    /// No sign of it within [`TO_SHOW`].
+    ruled_out: bool,
+    first: Option<Timestamp>,
     recent: VecDeque<Timestamp>,
     /// Messages of the even run that goes on, its interval, and whether it began out of silence.
     run: usize,
@@ -46,13 +52,24 @@ impl ChaffDetector {
         self.able = true;
     }
 
-    /// `Some(false)` after enough keys without a sign of it.
+    /// `Some(false)` after ten seconds of input without a sign of it.
     pub(super) const fn verdict(&self) -> Option<bool> {
-        match (self.found, self.able, self.seen) {
-            (true, ..) => Some(true),
-            (false, true, 20..) => Some(false),
-            _ => None,
+        match (self.found, self.ruled_out) {
+            (true, _) => Some(true),
+            (false, true) => Some(false),
+            (false, false) => None,
         }
+    }
+
+    /// Until when it may still show itself; nothing is decided before.
+    pub(super) fn undecided_until(&self) -> Option<Timestamp> {
+        let first = self.first.filter(|_| self.able && self.verdict().is_none())?;
+        Some(first + TO_SHOW)
+    }
+
+    /// Time has passed.
+    pub(super) fn decide(&mut self, now: Timestamp) {
+        self.ruled_out |= self.undecided_until().is_some_and(|until| now >= until);
     }
 
     /// Takes an input into account. True where this one gives it away.
@@ -65,8 +82,8 @@ impl ChaffDetector {
             InputKind::Keys(count) | InputKind::KeysOrBulk(count) => count,
             InputKind::Bulk => return false,
         };
-        self.seen += 1;
         let time = input.time;
+        self.first.get_or_insert(time);
         self.extend_run(time);
         for _ in 0..count {
             if self.recent.len() >= MEMORY {
@@ -108,14 +125,26 @@ impl ChaffDetector {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cue::Doubt, wire::SeqNumber};
+    use crate::{
+        cue::{DataRange, Doubt},
+        wire::SeqNumber,
+    };
 
     fn found(able: bool, millis: impl IntoIterator<Item = i64>) -> Option<bool> {
         let mut detector = ChaffDetector { able, ..ChaffDetector::default() };
         for ms in millis {
             let time = Timestamp::from_nanos(ms * 1_000_000);
-            detector.push(&Input { time, end: SeqNumber(0), bytes: 36, kind: InputKind::Char, doubt: Doubt::None });
+            detector.push(&Input {
+                time,
+                end: SeqNumber(0),
+                bytes: 36,
+                data: DataRange { least: 1, most: 2 },
+                kind: InputKind::Char,
+                doubt: Doubt::None,
+            });
         }
+        let last = detector.recent.back().copied();
+        last.into_iter().for_each(|last| detector.decide(last + TO_SHOW));
         detector.verdict()
     }
 

@@ -13,7 +13,7 @@ mod repeat;
 
 use std::collections::VecDeque;
 
-use self::{chaff::ChaffDetector, repeat::is_repeat};
+use self::{chaff::ChaffDetector, repeat::Holds};
 use super::estimate::{Distribution, Quantiles};
 use crate::{
     cue::{Doubt, Input, InputKind, Output, OutputKind, Terminal},
@@ -26,8 +26,9 @@ use crate::{
 /// this are called silent.
 const HOLD: Span = Span::from_millis(1_000);
 
-/// Messages that wait at most; the oldest is decided early beyond that (240 keys a second are no person).
-const MAX_WAITING: usize = 256;
+/// Messages that wait at most; the oldest is decided early beyond that. Enough for the ten seconds in which a hidden
+/// rhythm has to show, at 50 messages a second.
+const MAX_WAITING: usize = 1_024;
 
 /// How long after a key its output is added up, to tell a paste from keys and Enter from a letter.
 const ANSWER_WINDOW: Span = Span::from_millis(300);
@@ -146,7 +147,7 @@ pub struct Keystrokes {
     terminal: Terminal,
     chaff: ChaffDetector,
     waiting: VecDeque<Waiting>,
-    decided: VecDeque<repeat::Beat>,
+    holds: Holds,
     silent_run: Vec<Keystroke>,
     last_key: Option<Timestamp>,
     last_output: Option<Timestamp>,
@@ -177,7 +178,10 @@ enum Answer {
     Silent,
     /// It was not captured, or cannot be told from another.
     Lost,
-    Echo { delay: Span, kind: OutputKind },
+    Echo {
+        delay: Span,
+        kind: OutputKind,
+    },
 }
 
 impl Keystrokes {
@@ -205,7 +209,8 @@ impl Keystrokes {
     /// When [`Self::on_deadline`] has something to decide.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.waiting.front().map(|waiting| waiting.input.time + HOLD)
+        let first = self.waiting.front()?.input.time + HOLD;
+        Some(self.chaff.undecided_until().map_or(first, |until| first.max(until)))
     }
 
     /// A message of the client. `rtt` is the client-side round trip, where known.
@@ -266,7 +271,8 @@ impl Keystrokes {
 
     /// Decides whatever has waited long enough by `now`.
     pub fn on_deadline(&mut self, now: Timestamp, out: &mut Vec<Keystroke>) {
-        while self.waiting.front().is_some_and(|first| now - first.input.time >= HOLD) {
+        while self.next_deadline().is_some_and(|deadline| now >= deadline) {
+            self.chaff.decide(now);
             self.decide_first(out);
         }
     }
@@ -282,34 +288,33 @@ impl Keystrokes {
             return None;
         }
         let reliability = (self.counts.count > 0).then(|| self.confidence_sum / self.counts.count as f64);
-        Some(KeystrokeSummary {
-            reliability,
-            interval: self.intervals.quantiles(),
-            echo: self.echoes.quantiles(),
-            ..self.counts
-        })
+        Some(KeystrokeSummary { reliability, interval: self.intervals.quantiles(), echo: self.echoes.quantiles(), ..self.counts })
     }
 
     fn decide_first(&mut self, out: &mut Vec<Keystroke>) {
         let Some(first) = self.waiting.pop_front() else { return };
-        let Some((kind, count)) = self.judge(&first) else {
+        let beat = first.beat();
+        let repeats = match self.terminal {
+            Terminal::Open => self.holds.repeats_in(beat, self.waiting.iter().map(Waiting::beat)),
+            _ => 0,
+        };
+        let decided = if repeats > 0 { Some((KeystrokeKind::Repeat, repeats)) } else { self.judge(&first) };
+        let Some((kind, count)) = decided else {
             // It may have been a key all the same: what follows has no interval.
             if first.answer == Answer::Lost {
                 self.last_key = None;
             }
             return;
         };
+        self.holds.remember(beat, kind == KeystrokeKind::Repeat);
         let echo = match first.answer {
             Answer::Echo { delay, .. } => Some(delay),
             _ => None,
         };
-        let beat = repeat::Beat { time: first.input.time, bytes: first.input.bytes };
-        let repeated =
-            kind == KeystrokeKind::Press && count == 1 && is_repeat(&self.decided, beat, self.waiting.iter().map(Waiting::beat));
-        let kind = if repeated { KeystrokeKind::Repeat } else { kind };
-        repeat::remember(&mut self.decided, beat);
         for nth in 0..count {
-            let interval = if nth > 0 || first.behind_gap { None } else { self.last_key.map(|last| first.input.time - last) };
+            // A key that passed while the one before it was being sent again comes out behind it, and earlier.
+            let since = self.last_key.map(|last| first.input.time - last).filter(|since| !since.is_negative());
+            let interval = if nth > 0 || first.behind_gap { None } else { since };
             self.push(
                 Keystroke {
                     time: first.input.time,
@@ -363,9 +368,7 @@ impl Keystrokes {
                 }
             }
             // What is pasted comes back; a program's own message does not.
-            InputKind::Bulk => {
-                (echoed && waiting.output_bytes >= waiting.input.bytes / 2).then_some((KeystrokeKind::Paste, 1))
-            }
+            InputKind::Bulk => (echoed && waiting.output_bytes >= waiting.input.bytes / 2).then_some((KeystrokeKind::Paste, 1)),
         }
     }
 
@@ -431,7 +434,15 @@ impl Keystrokes {
 
 impl Waiting {
     const fn beat(&self) -> repeat::Beat {
-        repeat::Beat { time: self.input.time, bytes: self.input.bytes }
+        repeat::Beat {
+            time: self.input.time,
+            bytes: self.input.bytes,
+            data: self.input.data,
+            single: matches!(self.input.kind, InputKind::Char | InputKind::Sequence | InputKind::Key),
+            short_echo: matches!(self.answer, Answer::Echo { kind: OutputKind::Echo, .. }),
+            erases: matches!((self.input.kind, self.answer), (InputKind::Char, Answer::Echo { kind: OutputKind::Redraw, .. })),
+            mirrored: self.output_bytes >= self.input.bytes / 4 * 3 && self.output_bytes <= self.input.bytes.saturating_mul(2),
+        }
     }
 
     fn class(&self) -> KeyClass {
@@ -456,8 +467,7 @@ impl Waiting {
 const fn confidence(terminal: Terminal, echoed: bool, count: u8) -> f64 {
     match (terminal, echoed, count) {
         (Terminal::Open, true, 1) => 0.99,
-        (Terminal::Open, false, 1) => 0.97,
-        (Terminal::Open, ..) => 0.9,
+        (Terminal::Open, ..) => 0.8,
         (_, true, 1) => 0.9,
         _ => 0.75,
     }

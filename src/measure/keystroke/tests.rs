@@ -1,5 +1,5 @@
 use super::*;
-use crate::wire::SeqNumber;
+use crate::{cue::DataRange, wire::SeqNumber};
 
 fn at(ms: i64) -> Timestamp {
     Timestamp::from_nanos(ms * 1_000_000)
@@ -21,7 +21,8 @@ impl Session {
 
     fn input(&mut self, ms: i64, kind: InputKind, doubt: Doubt) {
         self.seq += 36;
-        let input = Input { time: at(ms), end: SeqNumber(self.seq), bytes: 36, kind, doubt };
+        let input =
+            Input { time: at(ms), end: SeqNumber(self.seq), bytes: 36, data: DataRange { least: 1, most: 2 }, kind, doubt };
         self.keystrokes.on_input(input, Some(Span::from_millis(30)), &mut self.out);
     }
 
@@ -52,11 +53,10 @@ fn typing_gives_times_intervals_and_echoes() {
         session.echo(ms + 2);
     }
     let (keys, summary) = session.finish();
-    assert_eq!(keys.iter().map(|key| key.interval).collect::<Vec<_>>(), [
-        None,
-        Some(Span::from_millis(150)),
-        Some(Span::from_millis(250))
-    ]);
+    assert_eq!(
+        keys.iter().map(|key| key.interval).collect::<Vec<_>>(),
+        [None, Some(Span::from_millis(150)), Some(Span::from_millis(250))]
+    );
     assert!(keys.iter().all(|key| key.echo == Some(Span::from_millis(2)) && key.class == KeyClass::Char && !key.hidden));
     assert_eq!((summary.count, summary.presses, summary.silent), (3, 3, 0));
 }

@@ -86,15 +86,15 @@ impl OutputMemory {
         } else {
             Doubt::None
         };
-        Some(Input { time: record.time, end: record.end, bytes, kind, doubt })
+        Some(Input { time: record.time, end: record.end, bytes, data: sizes.data_range(bytes), kind, doubt })
     }
 
     /// Whether the client owes the server a window adjustment by now; one packet pays it.
     fn takes_adjust(&mut self, now: Timestamp, rtt: Option<Span>) -> bool {
         let rtt = rtt.unwrap_or(UNKNOWN_RTT);
         let flowing = self.last.is_some_and(|last| now - last <= rtt + Span::from_nanos(rtt.as_nanos() / 4) + ADJUST_WITHIN);
-        let owed = flowing
-            && (self.since_adjust >= ADJUST_AFTER || (self.run >= ADJUST_IN_BULK && self.since_adjust >= ADJUST_IN_BULK));
+        let owed =
+            flowing && (self.since_adjust >= ADJUST_AFTER || (self.run >= ADJUST_IN_BULK && self.since_adjust >= ADJUST_IN_BULK));
         if owed {
             self.since_adjust = 0;
         }

@@ -174,7 +174,8 @@ mod tests {
         for (i, &len) in lens.iter().enumerate() {
             let side = if len > 0 { Side::Client } else { Side::Server };
             // Records of one side that follow each other came in one segment.
-            let time = Timestamp::from_nanos(lens.get(..i).unwrap().iter().filter(|&&before| (before > 0) != (len > 0)).count() as i64);
+            let time =
+                Timestamp::from_nanos(lens.get(..i).unwrap().iter().filter(|&&before| (before > 0) != (len > 0)).count() as i64);
             let record = Record { len: len.unsigned_abs(), exact: sizes.length_in_clear, time, end: SeqNumber(0), acked: None };
             login.push(side, &record, sizes);
         }

@@ -164,8 +164,9 @@ impl Ssh {
             _ => None,
         };
         let cipher = agreed(|offer| &offer.ciphers.client_to_server);
-        let authenticates_itself =
-            cipher.as_deref().is_some_and(|cipher| cipher.contains("gcm") || cipher.contains("GCM") || cipher.contains("poly1305"));
+        let authenticates_itself = cipher
+            .as_deref()
+            .is_some_and(|cipher| cipher.contains("gcm") || cipher.contains("GCM") || cipher.contains("poly1305"));
         Facts {
             banners: PerSide { client: client.banner.clone(), server: server.banner.clone() },
             hassh: client.offer.as_ref().map(KexInit::hassh),

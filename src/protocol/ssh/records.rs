@@ -135,7 +135,8 @@ mod tests {
     fn feed(framer: &mut Framer, bytes: &[u8], cut: usize) -> Vec<(u32, bool)> {
         let mut out = Vec::new();
         for chunk in bytes.chunks(cut) {
-            let data = Data { bytes: chunk, len: chunk.len() as u32, time: Timestamp::from_nanos(0), end: SeqNumber(0), acked: None };
+            let data =
+                Data { bytes: chunk, len: chunk.len() as u32, time: Timestamp::from_nanos(0), end: SeqNumber(0), acked: None };
             framer.push(&data, |record| out.push((record.len, record.exact)));
         }
         out

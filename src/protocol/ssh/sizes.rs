@@ -6,6 +6,8 @@
 //! padding, then the MAC. Where the length field is not encrypted with the rest (AEAD, encrypt-then-MAC) it does not count
 //! towards the block.
 
+use crate::cue::DataRange;
+
 /// Bytes of the length field.
 const LENGTH_FIELD: u32 = 4;
 /// Bytes of the padding-length field.
@@ -62,7 +64,12 @@ impl Sizes {
                 return Some(Self { block: 8, tag: 16, length_apart: true, length_in_clear: false });
             }
             "aes128-gcm@openssh.com" | "aes256-gcm@openssh.com" | "AEAD_AES_128_GCM" | "AEAD_AES_256_GCM" => (16, true),
-            "aes128-ctr" | "aes192-ctr" | "aes256-ctr" | "aes128-cbc" | "aes192-cbc" | "aes256-cbc"
+            "aes128-ctr"
+            | "aes192-ctr"
+            | "aes256-ctr"
+            | "aes128-cbc"
+            | "aes192-cbc"
+            | "aes256-cbc"
             | "rijndael-cbc@lysator.liu.se" => (16, false),
             "3des-cbc" | "3des-ctr" | "blowfish-cbc" | "cast128-cbc" | "arcfour" | "arcfour128" | "arcfour256" => (8, false),
             _ => return None,
@@ -96,6 +103,11 @@ impl Sizes {
     /// Length of a CHANNEL_DATA packet with `data` bytes.
     pub(super) const fn data(self, data: u32) -> u32 {
         self.packet(CHANNEL_DATA_HEADER + data)
+    }
+
+    /// How much data a CHANNEL_DATA packet of this length can carry.
+    pub(super) const fn data_range(self, len: u32) -> DataRange {
+        DataRange { least: self.most_data(len.saturating_sub(self.block)) + 1, most: self.most_data(len) }
     }
 
     /// The most data that a CHANNEL_DATA packet of this length can carry.
@@ -153,6 +165,20 @@ mod tests {
         assert_eq!([1, 10, 12, 25].map(|n| sha1.packet(n)), [36, 52, 52, 68]);
         assert_eq!(sizes("aes256-ctr", "hmac-sha2-256-etm@openssh.com").packet(10), 52);
         assert_eq!(sizes("aes256-ctr", "umac-128@openssh.com").packet(10), 48);
+    }
+
+    #[test]
+    fn the_data_that_a_length_can_hold_is_exactly_that() {
+        for (cipher, mac) in
+            [("chacha20-poly1305@openssh.com", ""), ("aes128-gcm@openssh.com", ""), ("aes128-ctr", "hmac-sha2-512")]
+        {
+            let sizes = sizes(cipher, mac);
+            for data in 1..200 {
+                let range = sizes.data_range(sizes.data(data));
+                assert!((range.least..=range.most).contains(&data), "{cipher}: {data} not in {range:?}");
+                assert_eq!((sizes.data(range.least), sizes.data(range.most)), (sizes.data(data), sizes.data(data)));
+            }
+        }
     }
 
     #[test]

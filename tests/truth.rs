@@ -1,0 +1,291 @@
+//! What the program reports against what was really typed: `pcaps/NAME.truth.jsonl` says when each key went down at the
+//! operator's terminal, `pcaps/NAME.meta.json` how the path between there and the sensor was emulated.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+#[path = "program/pcap.rs"]
+mod pcap;
+mod program;
+
+use std::{collections::HashMap, fs};
+
+use pcap::{Classic, Packet};
+use program::{captures, keywitness, nanos, of, repository};
+use serde_json::Value;
+
+const MILLISECOND: i64 = 1_000_000;
+
+/// What the WAN emulator adds to a round trip by itself: 0.12 to 0.15 ms each way (`pcaps/README.md`).
+const EMULATOR_MS: f64 = 0.27;
+
+/// The truth of a capture.
+struct Truth {
+    /// Key presses and repeats, ns since 1970, in order, and whether they were typed at a prompt without echo.
+    keys: Vec<(i64, bool)>,
+    pastes: usize,
+    /// Base delay from the operator to the sensor, and of the round trip.
+    one_way_ms: f64,
+    round_trip_ms: f64,
+}
+
+impl Truth {
+    fn of(name: &str) -> Self {
+        let read = |kind| fs::read_to_string(repository().join(format!("pcaps/{name}.{kind}"))).unwrap();
+        let events: Vec<Value> = read("truth.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let meta: Value = serde_json::from_str(&read("meta.json")).unwrap();
+        let mut keys: Vec<_> = events
+            .iter()
+            .filter(|event| event["ev"] == "key")
+            .map(|event| (event["t"].as_i64().unwrap(), event["ctx"] == "silent"))
+            .collect();
+        keys.sort_unstable();
+        Self {
+            keys,
+            pastes: events.iter().filter(|event| event["ev"] == "paste").count(),
+            one_way_ms: meta["near"]["ab"]["base"].as_f64().unwrap(),
+            round_trip_ms: meta["near"]["rtt"].as_f64().unwrap(),
+        }
+    }
+
+    /// By how much a report of a key that went down at `key` is later than the path, in milliseconds.
+    fn late_ms(&self, key: i64, report: i64) -> f64 {
+        (report - key) as f64 / MILLISECOND as f64 - self.one_way_ms
+    }
+
+    /// How many keys have a report of their own, both taken in order of time. Keys behind a stall or a retransmission are late.
+    fn hits(&self, reports: &[i64]) -> usize {
+        let mut reports = reports.iter().copied().peekable();
+        let hit = |&&(key, _): &&(i64, bool)| {
+            while reports.next_if(|report| self.late_ms(key, *report) < -2.0).is_some() {}
+            reports.next_if(|report| self.late_ms(key, *report) <= 150.0).is_some()
+        };
+        self.keys.iter().filter(hit).count()
+    }
+
+    /// Whether a report is of this key, on a path without loss.
+    fn is_of(&self, key: i64, report: i64) -> bool {
+        (0.0..=12.0).contains(&self.late_ms(key, report))
+    }
+}
+
+/// Records of a capture with this choice of keystrokes.
+fn analyze(file: &str, keystrokes: &str) -> Vec<Value> {
+    let run = keywitness(["analyze", "--format", "ndjson", keystrokes, file]);
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""), "{file}");
+    run.records()
+}
+
+fn records(name: &str) -> Vec<Value> {
+    analyze(&format!("pcaps/{name}.pcap"), "--keystrokes=all")
+}
+
+/// Times of keystrokes that are not pastes, in order.
+fn presses(records: &[Value]) -> Vec<i64> {
+    let mut times: Vec<_> =
+        of(records, "keystroke").iter().filter(|key| key["kind"] != "paste").map(|key| nanos(&key["time"])).collect();
+    times.sort_unstable();
+    times
+}
+
+#[test]
+fn keys_are_reported_when_they_were_pressed_and_nothing_else_is() {
+    let mut scored = 0;
+    for name in captures() {
+        let truth = Truth::of(&name);
+        if truth.keys.is_empty() || name == "ssh-obfuscated" {
+            continue;
+        }
+        // With 2 % loss each way, keys that are sent again come in one segment with later ones: 0.989 both, less the width of
+        // three keys.
+        let (precision, recall) = if name == "ssh-lossy" { (0.972, 0.972) } else { (0.985, 0.98) };
+        let reports = presses(&records(&name));
+        let hits = truth.hits(&reports) as f64;
+        let (of_reports, of_keys) = (hits / reports.len() as f64, hits / truth.keys.len() as f64);
+        assert!(of_reports >= precision && of_keys >= recall, "{name}: precision {of_reports:.4}, recall {of_keys:.4}");
+        scored += 1;
+    }
+    assert!(scored >= 10, "{scored} captures with keys");
+}
+
+#[test]
+fn the_count_of_a_session_is_that_of_its_records() {
+    for name in captures() {
+        let records = records(&name);
+        for session in of(&records, "session") {
+            let strokes: Vec<_> =
+                of(&records, "keystroke").into_iter().filter(|key| key["session_id"] == session["session_id"]).collect();
+            let kinds = |kind: &str| strokes.iter().filter(|key| key["kind"] == kind).count();
+            let counts = &session["keystrokes"];
+            assert_eq!(counts["count"].as_u64().unwrap_or(0) as usize, strokes.len(), "{name}");
+            for (field, kind) in [("presses", "press"), ("repeats", "repeat"), ("pastes", "paste")] {
+                assert_eq!(counts[field].as_u64().unwrap_or(0) as usize, kinds(kind), "{name}: {field}");
+            }
+            let indices: Vec<_> = strokes.iter().map(|key| key["index"].as_u64().unwrap() as usize).collect();
+            assert_eq!(indices, (0..strokes.len()).collect::<Vec<_>>(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn without_a_terminal_there_are_no_keystrokes() {
+    for name in ["scp-up", "ssh-yes", "ssh-exec"] {
+        let records = records(name);
+        assert_eq!(of(&records, "keystroke").len(), 0, "{name}");
+        assert!(of(&records, "session").iter().all(|session| session["keystrokes"]["count"] == 0), "{name}");
+    }
+    assert_eq!(of(&records("ssh-exec"), "session").len(), 4);
+}
+
+#[test]
+fn what_is_pasted_is_not_typed() {
+    let (records, truth) = (records("ssh-paste"), Truth::of("ssh-paste"));
+    assert_eq!(presses(&records).len(), 0);
+    assert_eq!((of(&records, "keystroke").len(), truth.pastes), (8, 8));
+}
+
+#[test]
+fn keystrokes_among_chaff_are_not_told() {
+    for choice in ["--keystrokes", "--keystrokes=all"] {
+        let records = analyze("pcaps/ssh-obfuscated.pcap", choice);
+        let sessions = of(&records, "session");
+        assert_eq!(sessions.len(), 1);
+        assert_eq!(sessions[0]["details"]["obfuscated_keystrokes"], true);
+        assert_eq!(sessions[0]["keystrokes"], Value::Null);
+        assert_eq!(of(&records, "keystroke").len(), 0);
+    }
+}
+
+#[test]
+fn the_floor_is_the_round_trip_of_the_path() {
+    let mut tested = 0;
+    for name in captures() {
+        let base = Truth::of(&name).round_trip_ms + EMULATOR_MS;
+        // The client sends every 20 ms, and all but 14 of 824 acknowledgements wait for that. The floor is never above the
+        // sixteenth smallest sample, here 2 ms too long.
+        let tolerance = if name == "ssh-obfuscated" { 2.5 } else { f64::max(1.0, base * 0.03) };
+        for session in of(&records(&name), "session") {
+            let rtt = &session["rtt"]["client"];
+            if rtt["samples"].as_u64().unwrap() < 10 {
+                continue;
+            }
+            let error = rtt["floor_ms"].as_f64().unwrap() - base;
+            assert!(error.abs() <= tolerance, "{name}: the floor is wrong by {error:.3} ms");
+            tested += 1;
+        }
+    }
+    assert!(tested >= 16, "{tested} sessions");
+}
+
+/// `sshd` of OpenSSH answers each key at a prompt without echo with a message as long as an echo, against just this kind of
+/// analysis; these keys look like any other.
+#[test]
+fn keys_without_echo_are_counted() {
+    let truth = Truth::of("ssh-silent");
+    assert_eq!(truth.keys.iter().filter(|(_, silent)| *silent).count(), 48);
+    let records = records("ssh-silent");
+    assert_eq!(of(&records, "session")[0]["keystrokes"]["count"], truth.keys.len());
+}
+
+/// With a server that does not feign an echo: `ssh-silent` with those messages taken out.
+#[test]
+fn a_password_is_counted_and_not_timed() {
+    let truth = Truth::of("ssh-silent");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("silent.pcap");
+    let (packets, removed) = without_feigned_echoes(&pcap::read("ssh-silent"), &truth);
+    assert_eq!(removed, 48, "one each key");
+    fs::write(&path, Classic { big_endian: false, microseconds: false }.write(&packets)).unwrap();
+    let file = path.to_str().unwrap();
+
+    let hidden = |records: &[Value]| {
+        let reports = presses(records);
+        truth.keys.iter().filter(|(key, silent)| *silent && reports.iter().any(|report| truth.is_of(*key, *report))).count()
+    };
+    let (some, all) = (analyze(file, "--keystrokes"), analyze(file, "--keystrokes=all"));
+    assert_eq!((hidden(&some), hidden(&all)), (0, 48));
+    for records in [&some, &all] {
+        let counts = &of(records, "session")[0]["keystrokes"];
+        assert_eq!((&counts["count"], &counts["silent"]), (&truth.keys.len().into(), &48.into()));
+    }
+    assert_eq!((of(&some, "keystroke").len(), of(&all, "keystroke").len()), (truth.keys.len() - 48, truth.keys.len()));
+    // What follows a password does not tell by its interval when the last key of it came.
+    for pair in of(&some, "keystroke").windows(2) {
+        let Some(interval) = pair[1]["interval_ms"].as_f64() else { continue };
+        let apart = (nanos(&pair[1]["time"]) - nanos(&pair[0]["time"])) as f64 / MILLISECOND as f64;
+        assert!((interval - apart).abs() < 0.001, "an interval reaches into what is hidden");
+    }
+}
+
+/// Where the fields of an Ethernet frame with IPv4 and TCP are.
+struct Fields {
+    tcp: usize,
+    payload: usize,
+}
+
+impl Fields {
+    fn of(frame: &[u8]) -> Self {
+        assert_eq!((frame[12], frame[13], frame[23]), (8, 0, 6), "IPv4 and TCP");
+        let tcp = 14 + usize::from(frame[14] & 15) * 4;
+        Self { tcp, payload: tcp + usize::from(frame[tcp + 12] >> 4) * 4 }
+    }
+
+    fn is_from_server(&self, frame: &[u8]) -> bool {
+        frame[self.tcp..self.tcp + 2] == [0, 22]
+    }
+
+    /// The sequence number (at 4) or the acknowledgement (at 8).
+    fn number(&self, frame: &[u8], at: usize) -> u32 {
+        u32::from_be_bytes(frame[self.tcp + at..self.tcp + at + 4].try_into().unwrap())
+    }
+
+    fn set(&self, frame: &mut [u8], at: usize, number: u32) {
+        frame[self.tcp + at..self.tcp + at + 4].copy_from_slice(&number.to_be_bytes());
+    }
+}
+
+/// Makes acknowledgements of the server's answers to keys at prompts without echo, moves the numbers behind them, and leaves
+/// out what the client would not have acknowledged.
+fn without_feigned_echoes(packets: &[Packet], truth: &Truth) -> (Vec<Packet>, usize) {
+    let payload = |packet: &Packet| packet.bytes.len() - Fields::of(&packet.bytes).payload;
+    let mut removed: HashMap<usize, (u32, u32)> = HashMap::new();
+    for (key, _) in truth.keys.iter().filter(|(_, silent)| *silent) {
+        let arrived = |packet: &Packet| {
+            !Fields::of(&packet.bytes).is_from_server(&packet.bytes)
+                && payload(packet) > 0
+                && truth.is_of(*key, packet.time as i64)
+        };
+        let at = packets.iter().position(arrived).unwrap();
+        let answers = |packet: &Packet| Fields::of(&packet.bytes).is_from_server(&packet.bytes) && payload(packet) > 0;
+        let answer = (at..packets.len()).find(|at| answers(&packets[*at])).unwrap();
+        let bytes = &packets[answer].bytes;
+        removed.insert(answer, (Fields::of(bytes).number(bytes, 4), payload(&packets[answer]) as u32));
+    }
+    let moved = |number: u32| {
+        let before = removed.values().filter(|(start, _)| number.wrapping_sub(*start) as i32 > 0);
+        number.wrapping_sub(before.map(|(_, length)| *length).sum())
+    };
+    let mut out = Vec::new();
+    let mut acknowledged = 0;
+    for (at, packet) in packets.iter().enumerate() {
+        let mut packet = packet.clone();
+        let fields = Fields::of(&packet.bytes);
+        if fields.is_from_server(&packet.bytes) {
+            if removed.contains_key(&at) {
+                packet.bytes.truncate(fields.payload);
+                let length = (packet.bytes.len() - 14) as u16;
+                packet.bytes[16..18].copy_from_slice(&length.to_be_bytes());
+            }
+            let seq = moved(fields.number(&packet.bytes, 4));
+            fields.set(&mut packet.bytes, 4, seq);
+        } else {
+            let ack = moved(fields.number(&packet.bytes, 8));
+            fields.set(&mut packet.bytes, 8, ack);
+            let repeats = ack == acknowledged && packet.bytes.len() == fields.payload;
+            acknowledged = ack;
+            if repeats && packet.bytes[fields.tcp + 13] == 0x10 {
+                continue;
+            }
+        }
+        out.push(packet);
+    }
+    (out, removed.len())
+}
