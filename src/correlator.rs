@@ -5,9 +5,9 @@ use sha2::{Digest, Sha256};
 use crate::{
     event::{AlertEvent, ClaimEvent, Event, KeystrokeEvent, SessionEvent},
     judge::{
-        Finding, Measured, Severity,
+        Finding, Measured, PlaceClaim, Severity,
         claim::{ClaimedPlace, Claims, Identity, Subject},
-        verdict::{Judgement, PlaceClaim, Verdict, judge_places},
+        verdict::{Judgement, Verdict, judge_places},
     },
     observation::{Body, Observation, SessionReport},
     time::Timestamp,

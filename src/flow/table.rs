@@ -145,7 +145,7 @@ impl<T: Attached> Flow<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlowId(u32);
 
-/// See the [module's documentation](self).
+/// Flows by key; what it holds and when it drops is told at the head of this file.
 #[derive(Debug)]
 pub struct FlowTable<T> {
     limits: Limits,

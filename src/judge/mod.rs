@@ -10,6 +10,10 @@ mod rtt_above_claim;
 mod rtt_below_claim;
 pub mod verdict;
 
+use self::{
+    delay_model::{Access, Expected, expect},
+    place::Place,
+};
 use crate::time::Span;
 
 /// What a finding rests on.
@@ -133,5 +137,37 @@ impl Measured {
     #[must_use]
     pub fn error(&self) -> Span {
         Span::from_millis(1).max(Span::from_nanos(self.floor.as_nanos() * 3 / 100))
+    }
+}
+
+/// One claimed place, and where the sensor stands.
+#[derive(Clone, Copy, Debug)]
+pub struct PlaceClaim<'a> {
+    /// Where the sensor stands.
+    pub sensor: &'a Place,
+    /// The claimed place.
+    pub place: &'a Place,
+    /// How exact the claim is, in kilometres.
+    pub radius_km: f64,
+    /// The gateway that the path crosses.
+    pub via: Option<&'a Place>,
+    /// The kind of access.
+    pub access: Access,
+}
+
+impl PlaceClaim<'_> {
+    /// The claimed place's name, with its gateway.
+    #[must_use]
+    pub fn name(&self) -> String {
+        match self.via {
+            Some(via) => format!("{} by way of {}", self.place.name(), via.name()),
+            None => self.place.name().to_owned(),
+        }
+    }
+
+    /// What round trips it allows.
+    #[must_use]
+    pub fn expected(&self) -> Expected {
+        expect(self.sensor, self.place, self.radius_km, self.via, self.access)
     }
 }

@@ -2,9 +2,8 @@
 //! not far, it only leaves room for it.
 
 use super::{
-    Basis, Finding, Measured, Outcome, Severity, Test,
+    Basis, Finding, Measured, Outcome, PlaceClaim, Severity, Test,
     delay_model::{Expected, reach_km},
-    verdict::PlaceClaim,
 };
 
 pub(super) const ID: &str = "rtt_above_claim";

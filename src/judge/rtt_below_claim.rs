@@ -1,6 +1,6 @@
 //! `rtt_below_claim`: the round trip beats light from the claimed place, so whoever answers is nearer than that.
 
-use super::{Basis, Finding, Measured, Outcome, Severity, Test, delay_model::Expected, verdict::PlaceClaim};
+use super::{Basis, Finding, Measured, Outcome, PlaceClaim, Severity, Test, delay_model::Expected};
 
 pub(super) const ID: &str = "rtt_below_claim";
 

@@ -1,11 +1,6 @@
 //! The verdict over all tests of a session.
 
-use super::{
-    Finding, Measured, Outcome, Severity, Test,
-    delay_model::{Access, Expected, expect},
-    place::Place,
-    rtt_above_claim, rtt_below_claim,
-};
+use super::{Finding, Measured, Outcome, PlaceClaim, Severity, Test, rtt_above_claim, rtt_below_claim};
 
 /// Round trips below which no floor is judged: fewer may all have been delayed (about a tenth of acknowledgements are,
 /// by up to 40 ms; that ten of ten are is less likely than one in 10^9).
@@ -34,38 +29,6 @@ impl Verdict {
             Self::Undecided => "undecided",
             Self::Implausible => "implausible",
         }
-    }
-}
-
-/// One claimed place, and where the sensor stands.
-#[derive(Clone, Copy, Debug)]
-pub struct PlaceClaim<'a> {
-    /// Where the sensor stands.
-    pub sensor: &'a Place,
-    /// The claimed place.
-    pub place: &'a Place,
-    /// How exact the claim is, in kilometres.
-    pub radius_km: f64,
-    /// The gateway that the path crosses.
-    pub via: Option<&'a Place>,
-    /// The kind of access.
-    pub access: Access,
-}
-
-impl PlaceClaim<'_> {
-    /// The claimed place's name, with its gateway.
-    #[must_use]
-    pub fn name(&self) -> String {
-        match self.via {
-            Some(via) => format!("{} by way of {}", self.place.name(), via.name()),
-            None => self.place.name().to_owned(),
-        }
-    }
-
-    /// What round trips it allows.
-    #[must_use]
-    pub fn expected(&self) -> Expected {
-        expect(self.sensor, self.place, self.radius_km, self.via, self.access)
     }
 }
 
@@ -132,7 +95,10 @@ pub fn judge_places(measured: Option<&Measured>, claims: &[PlaceClaim<'_>]) -> O
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{judge::Basis, time::Span};
+    use crate::{
+        judge::{Basis, delay_model::Access, place::Place},
+        time::Span,
+    };
 
     fn places() -> (Place, Place) {
         (Place::named("Seattle", 47.61, -122.33).unwrap(), Place::named("Boise", 43.61, -116.20).unwrap())

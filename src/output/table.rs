@@ -160,7 +160,7 @@ impl Format for Table {
         }
         if !self.rows.is_empty() {
             for line in self.grid().lines() {
-                let _ = writeln!(text, "{}", line.trim_end());
+                let _ = writeln!(text, "{}", line.strip_prefix(' ').unwrap_or(&line).trim_end());
             }
         }
         text.push_str(&self.notes);
