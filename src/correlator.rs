@@ -96,8 +96,10 @@ fn judge_identity(claims: &Claims, identity: &Identity, report: &SessionReport) 
 }
 
 fn measured(report: &SessionReport) -> Option<Measured> {
-    let (floor, samples) = report.rtt.client.floor.zip(report.rtt.client.samples)?;
-    Some(Measured { floor: floor.value, method: floor.method.name(), samples: samples.samples })
+    let rtt = &report.rtt.client;
+    let (floor, repeated, samples) = (rtt.floor?, rtt.repeated_floor?, rtt.samples?);
+    let (value, method) = (floor.value, floor.method.name());
+    Some(Measured { floor: value, method, repeated_floor: repeated.value, samples: samples.samples })
 }
 
 fn alert(report: &SessionReport, claim: &ClaimEvent, finding: &Finding, now: Timestamp) -> AlertEvent {

@@ -77,7 +77,7 @@ struct Attachment {
 
 impl Attached for Attachment {
     fn is_session(&self) -> bool {
-        self.session.as_ref().is_some_and(|session| session.is_confirmed())
+        self.session.as_ref().is_some_and(|session| session.is_established())
     }
 }
 
@@ -264,7 +264,8 @@ impl Engine {
     fn begin_session(&mut self, id: FlowId, side: Side, segment: &TcpSegment<'_>) -> bool {
         let Some(flow) = self.table.get_mut(id) else { return false };
         let guesses = &mut flow.attached.guess;
-        if *guesses.get(side) == Guess::NotOurs || guesses.client == Guess::NotOurs {
+        // What a client begins with decides, unless its beginning was not captured.
+        if *guesses.get(side) == Guess::NotOurs || (guesses.client == Guess::NotOurs && !flow.midstream) {
             return false;
         }
         let start = flow.halves.get(side).start;
@@ -284,7 +285,6 @@ impl Engine {
             });
             flow.attached.session = Some(Box::new(Session::new(id, starts, by_port)));
             self.sessions += 1;
-            self.counters.identified += u64::from(by_port);
         }
         flow.attached.session.is_some()
     }
@@ -292,7 +292,7 @@ impl Engine {
     fn handle_session(&mut self, id: FlowId, side: Side, segment: &TcpSegment<'_>, arrival: Arrival, time: Timestamp) {
         let Some(flow) = self.table.get_mut(id) else { return };
         let Some(session) = &mut flow.attached.session else { return };
-        let was_confirmed = session.is_confirmed();
+        let was_established = session.is_established();
         session.on_segment(side, segment, arrival, time);
         if session.take_role_swap() {
             flow.client = flow.client.other();
@@ -304,7 +304,7 @@ impl Engine {
             flow.evidence = Evidence::Banner;
         }
         let (session_id, standing) = (session.id(), session.standing());
-        let confirmed = session.is_confirmed();
+        let established = session.is_established();
         let deadline = session.new_deadline();
         let (frame, ready) = (self.frame, &mut self.ready);
         session.take_keystrokes(|sequence, body| {
@@ -317,8 +317,7 @@ impl Engine {
             self.sessions -= 1;
             return;
         }
-        if confirmed && !was_confirmed {
-            self.counters.identified += 1;
+        if established && !was_established {
             self.table.schedule(id);
         }
         if let Some(deadline) = deadline {
@@ -357,6 +356,7 @@ impl Engine {
         if !session.is_confirmed() {
             return;
         }
+        self.counters.identified += 1;
         let report = session.finish(&flow, flow.attached.handshake.rtt(), state);
         self.counters.interactive += u64::from(report.keystrokes.is_some_and(|keystrokes| keystrokes.count > 0));
         let (frame, ready, id) = (self.frame, &mut self.ready, session.id());

@@ -121,8 +121,11 @@ pub struct RoundTrips {
     pub handshake: Option<Span>,
     /// Of data to its acknowledgement, the handshake's among them.
     pub samples: Option<Quantiles>,
-    /// The robust floor over those.
+    /// The robust floor over those, or the handshake where it lies below: where every acknowledgement is delayed, nothing
+    /// else shows the path.
     pub floor: Option<Floor>,
+    /// The robust floor alone, for whoever must not rest on a single sample.
+    pub repeated_floor: Option<Floor>,
 }
 
 impl SessionReport {

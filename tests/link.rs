@@ -1,5 +1,5 @@
 //! The proof of the product: on a path whose delay, jitter and loss are known, what is measured is what is there.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod common;
 #[path = "link/path.rs"]
@@ -7,7 +7,7 @@ mod path;
 
 use common::{Outcome, Rng, run};
 use keywitness::{flow::Side, observation::RoundTrips, time::Span};
-use path::{Acks, DELAYED_ACK, Line, MS, Nanos, Path, Recording, Simulation, US};
+use path::{Acks, Line, MS, Nanos, Path, Recording, Simulation, US};
 
 const RTTS: [Nanos; 5] = [2 * MS, 12 * MS, 35 * MS, 110 * MS, 230 * MS];
 const JITTERS: [Nanos; 3] = [0, 2 * MS, 8 * MS];
@@ -146,19 +146,15 @@ fn the_clients_floor_is_its_path() {
     }
 }
 
-/// Where every acknowledgement is delayed, only the handshake, the login's answers and keys that happen to be typed in that
-/// moment show the path. They make the floor of some hundred keys on a quiet line; of a longer session, or among
-/// queues, it can be too high by the delay. It is never too low, and the smallest sample is right.
+/// A client that delays every acknowledgement by 40 ms: only the handshake, and acknowledgements that a second segment or a
+/// key carries, show the path. The floor is the path all the same, since the handshake is among its samples; the
+/// allowance is that one sample's queues.
 #[test]
-fn a_client_that_delays_every_acknowledgement_looks_farther_but_never_nearer() {
+fn a_client_that_delays_every_acknowledgement_looks_no_farther() {
     for path in grid(&[0, 10], &[Acks::AllDelayed]) {
         let rtt = measure(path).1.session().rtt.client;
-        // A handful of samples has the usual queue, each way.
-        let above = stated_error(path.client_rtt) + 2 * path.jitter;
-        let delay = if path.jitter == 0 { 0 } else { DELAYED_ACK };
-        on_the_path(&path, rtt, path.client_rtt, above + delay);
-        let smallest = rtt.samples.unwrap().min.as_nanos();
-        assert!(smallest <= path.client_rtt + above, "{path:?}: {smallest}");
+        let above = stated_error(path.client_rtt) + 4 * path.jitter;
+        on_the_path(&path, rtt, path.client_rtt, above);
     }
 }
 

@@ -196,7 +196,6 @@ impl Source {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
     use crate::capture::samples::{Order, reader};

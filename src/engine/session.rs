@@ -6,7 +6,7 @@ use crate::{
     flow::{Arrival, Data, Flow, Item, PerSide, SessionId, Side, Stream},
     measure::{
         ack::AckTimer,
-        estimate::Distribution,
+        estimate::{Distribution, Floor, FloorMethod},
         keystroke::{Keystroke, Keystrokes},
     },
     observation::{Body, IdentifiedBy, RoundTrips, SessionReport, SessionState},
@@ -38,7 +38,7 @@ impl Session {
         Self {
             id,
             by_port,
-            ssh: if by_port { Ssh::midstream() } else { Ssh::default() },
+            ssh: if by_port { Ssh::midstream() } else { Ssh::new(PerSide::from_fn(|side| starts.get(side).is_some())) },
             streams: PerSide::from_fn(|side| Stream::new(*starts.get(side))),
             timers: PerSide::default(),
             rtt: PerSide::default(),
@@ -62,6 +62,12 @@ impl Session {
     /// Whether this is a session that is reported, not only one that may become one.
     pub(super) const fn is_confirmed(&self) -> bool {
         self.by_port || matches!(self.ssh.standing(), Standing::OneSide | Standing::Both)
+    }
+
+    /// Whether both sides speak the protocol, or nothing more can be asked: a banner of one side alone, which anybody can send,
+    /// is worth no more than any flow when room is short.
+    pub(super) const fn is_established(&self) -> bool {
+        self.by_port || matches!(self.ssh.standing(), Standing::Both)
     }
 
     pub(super) const fn roles_known(&self) -> bool {
@@ -183,7 +189,10 @@ impl Session {
         if let Some(handshake) = handshake {
             distribution.record(handshake);
         }
-        RoundTrips { handshake, samples: distribution.quantiles(), floor: distribution.floor() }
+        let repeated_floor = distribution.floor();
+        let undelayed = handshake.map(|value| Floor { value, method: FloorMethod::Handshake });
+        let floor = repeated_floor.map(|floor| undelayed.filter(|handshake| handshake.value < floor.value).unwrap_or(floor));
+        RoundTrips { handshake, samples: distribution.quantiles(), floor, repeated_floor }
     }
 
     /// Data of one side is timed against the acknowledgements of the other: the round trip belongs to who answers.

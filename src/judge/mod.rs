@@ -123,10 +123,12 @@ pub struct Test {
 /// The round trip that is judged.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Measured {
-    /// The robust floor.
+    /// The robust floor, or the handshake where it lies below.
     pub floor: Span,
     /// How it was chosen, as a word.
     pub method: &'static str,
+    /// The robust floor alone: a single sample that is too small must not accuse.
+    pub repeated_floor: Span,
     /// Samples behind it.
     pub samples: u64,
 }

@@ -34,7 +34,7 @@ pub(super) fn test(measured: &Measured, expected: &Expected, claim: &PlaceClaim<
     let margin = floor - upper;
     let severity = if margin > measured.error() { Severity::Medium } else { Severity::Low };
     let explanation = format!(
-        "The smallest stable round trip to the client is {:.1} ms ({} of {} samples), {:.1} ms more than the {:.1} ms that {} \
+        "The smallest stable round trip to the client is {:.1} ms ({}, {} samples), {:.1} ms more than the {:.1} ms that {} \
          explains ({:.0} km from {} by {} access, typically {:.0} ms), which leaves room for a client up to {:.0} km away but \
          does not show where it is.",
         floor.as_millis_f64(),

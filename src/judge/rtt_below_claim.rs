@@ -15,7 +15,7 @@ const ATTACK: &[&str] = &["T1090", "T1078"];
 
 /// Holds the floor, with its error in the client's favour, against light.
 pub(super) fn test(measured: &Measured, expected: &Expected, claim: &PlaceClaim<'_>) -> (Test, Option<Finding>) {
-    let at_most = measured.floor + measured.error();
+    let at_most = measured.repeated_floor + measured.error();
     let (bound, basis, severity, medium) = if at_most < expected.vacuum {
         (expected.vacuum, Basis::Physics, Severity::High, "in vacuum")
     } else if at_most < expected.fibre {
@@ -23,18 +23,17 @@ pub(super) fn test(measured: &Measured, expected: &Expected, claim: &PlaceClaim<
     } else {
         let reason = format!(
             "{:.1} ms, {:.1} ms needed by light in fibre over {:.0} km",
-            measured.floor.as_millis_f64(),
+            measured.repeated_floor.as_millis_f64(),
             expected.fibre.as_millis_f64(),
             expected.path_km
         );
         return (Test { id: ID, outcome: Outcome::Fits, reason, samples: measured.samples }, None);
     };
-    let margin = bound - measured.floor;
+    let margin = bound - measured.repeated_floor;
     let explanation = format!(
-        "The round trip to the client is {:.1} ms ({} of {} samples), but light {medium} needs at least {:.1} ms to {} and back \
+        "The round trip to the client is {:.1} ms (robust floor of {} samples), but light {medium} needs at least {:.1} ms to {} and back \
          ({:.0} km from {}), so what answers here is nearer than the claim by {:.1} ms.",
-        measured.floor.as_millis_f64(),
-        measured.method,
+        measured.repeated_floor.as_millis_f64(),
         measured.samples,
         bound.as_millis_f64(),
         claim.name(),
@@ -42,12 +41,13 @@ pub(super) fn test(measured: &Measured, expected: &Expected, claim: &PlaceClaim<
         claim.sensor.name(),
         margin.as_millis_f64(),
     );
-    let reason = format!("{:.1} ms, {:.1} ms needed by light {medium}", measured.floor.as_millis_f64(), bound.as_millis_f64());
+    let reason =
+        format!("{:.1} ms, {:.1} ms needed by light {medium}", measured.repeated_floor.as_millis_f64(), bound.as_millis_f64());
     let finding = Finding {
         id: ID,
         severity,
         basis,
-        measured: measured.floor,
+        measured: measured.repeated_floor,
         expected: bound,
         margin,
         samples: measured.samples,

@@ -108,7 +108,7 @@ mod tests {
         let (sensor, place) = places();
         let claim = PlaceClaim { sensor: &sensor, place: &place, radius_km: 50.0, via: None, access: Access::Cable };
         let floor = Span::from_nanos((floor_ms * 1e6) as i64);
-        judge_place(Some(&Measured { floor, method: "p2", samples }), &claim)
+        judge_place(Some(&Measured { floor, method: "p2", repeated_floor: floor, samples }), &claim)
     }
 
     #[test]
@@ -140,6 +140,18 @@ mod tests {
     }
 
     #[test]
+    fn a_single_small_sample_excuses_and_does_not_accuse() {
+        let (sensor, place) = places();
+        let claim = PlaceClaim { sensor: &sensor, place: &place, radius_km: 50.0, via: None, access: Access::Cable };
+        let judge = |floor, repeated_floor| {
+            let (floor, repeated_floor) = (Span::from_millis(floor), Span::from_millis(repeated_floor));
+            judge_place(Some(&Measured { floor, method: "handshake", repeated_floor, samples: 50 }), &claim).verdict
+        };
+        assert_eq!(judge(70, 110), Verdict::Consistent, "every acknowledgement was delayed");
+        assert_eq!(judge(1, 30), Verdict::Consistent, "one stamp was wrong");
+    }
+
+    #[test]
     fn without_evidence_it_is_undecided_and_says_what_is_missing() {
         let judgement = judge(230.0, 9);
         assert_eq!(judgement.verdict, Verdict::Undecided);
@@ -151,7 +163,8 @@ mod tests {
         let (sensor, boise) = places();
         let lisbon = Place::named("Lisbon", 38.72, -9.14).unwrap();
         let claim = |place| PlaceClaim { sensor: &sensor, place, radius_km: 50.0, via: None, access: Access::Cable };
-        let measured = Measured { floor: Span::from_millis(180), method: "p2", samples: 50 };
+        let measured =
+            Measured { floor: Span::from_millis(180), method: "p2", repeated_floor: Span::from_millis(180), samples: 50 };
         let (which, judgement) = judge_places(Some(&measured), &[claim(&boise), claim(&lisbon)]).unwrap();
         assert_eq!((which, judgement.verdict), (1, Verdict::Consistent));
     }

@@ -65,6 +65,8 @@ pub struct Floor {
 pub enum FloorMethod {
     /// The smallest sample: there are too few to leave one out.
     Min,
+    /// The round trip of the handshake, which nobody delays; it lies below everything else.
+    Handshake,
     /// The 2nd percentile, but never less than the second and never more than the sixteenth smallest sample.
     P2,
 }
@@ -75,6 +77,7 @@ impl FloorMethod {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Min => "min",
+            Self::Handshake => "handshake",
             Self::P2 => "p2",
         }
     }

@@ -129,12 +129,12 @@ pub fn decode<'a>(frame: &Frame<'a>) -> Result<Packet<'a>, Undecoded> {
         LinkType::Unknown(_) => return Err(Undecoded::Link(frame.link)),
     };
     match strict {
-        Ok(sliced) => from_strict(&sliced),
+        Ok(sliced) => from_strict(frame, &sliced),
         Err(error) => decode_lax(frame, &error),
     }
 }
 
-fn from_strict<'a>(sliced: &SlicedPacket<'a>) -> Result<Packet<'a>, Undecoded> {
+fn from_strict<'a>(frame: &Frame<'a>, sliced: &SlicedPacket<'a>) -> Result<Packet<'a>, Undecoded> {
     let (ip, payload, fragmented) = match &sliced.net {
         Some(NetSlice::Ipv4(v4)) => (ipv4(v4.header()), v4.payload(), v4.is_payload_fragmented()),
         Some(NetSlice::Ipv6(v6)) => (ipv6(v6.header()), v6.payload(), v6.is_payload_fragmented()),
@@ -145,7 +145,7 @@ fn from_strict<'a>(sliced: &SlicedPacket<'a>) -> Result<Packet<'a>, Undecoded> {
         Transport::Other(Undecoded::Fragment)
     } else {
         match &sliced.transport {
-            Some(TransportSlice::Tcp(tcp)) => tcp_or_short(tcp.slice(), tcp.slice().len() as u32),
+            Some(TransportSlice::Tcp(tcp)) => tcp_or_short(frame.bytes, tcp.slice(), tcp.slice().len() as u32),
             Some(TransportSlice::Udp(udp)) => Transport::Udp { src_port: udp.source_port(), dst_port: udp.destination_port() },
             _ => Transport::Other(Undecoded::Protocol(payload.ip_number.0)),
         }
@@ -184,26 +184,32 @@ fn decode_lax<'a>(frame: &Frame<'a>, error: &SliceError) -> Result<Packet<'a>, U
         Transport::Other(Undecoded::Fragment)
     } else {
         match payload.ip_number {
-            ip_number::TCP => tcp_or_short(payload.payload, wire_len),
-            ip_number::UDP => udp_or_short(payload.payload),
+            ip_number::TCP => tcp_or_short(frame.bytes, payload.payload, wire_len),
+            ip_number::UDP => udp_or_short(frame.bytes, payload.payload),
             IpNumber(other) => Transport::Other(Undecoded::Protocol(other)),
         }
     };
     Ok(Packet { mac: mac(sliced.link.as_ref()), vlan: sliced.vlan_ids().first().map(|id| id.value()), ip, transport })
 }
 
-fn tcp_or_short(bytes: &[u8], wire_len: u32) -> Transport<'_> {
-    TcpSegment::parse(bytes, wire_len).map_or(
-        Transport::Other(Undecoded::Short { layer: Layer::Tcp, offset: 0, need: 20, have: clamp(bytes.len()) }),
-        Transport::Tcp,
-    )
+fn tcp_or_short<'a>(frame: &[u8], bytes: &'a [u8], wire_len: u32) -> Transport<'a> {
+    match TcpSegment::parse(bytes, wire_len) {
+        Some(segment) => Transport::Tcp(segment),
+        None => Transport::Other(short(Layer::Tcp, frame, bytes, 20)),
+    }
 }
 
-fn udp_or_short(bytes: &[u8]) -> Transport<'_> {
+fn udp_or_short<'a>(frame: &[u8], bytes: &'a [u8]) -> Transport<'a> {
     match bytes {
         &[a, b, c, d, ..] => Transport::Udp { src_port: u16::from_be_bytes([a, b]), dst_port: u16::from_be_bytes([c, d]) },
-        _ => Transport::Other(Undecoded::Short { layer: Layer::Udp, offset: 0, need: 8, have: clamp(bytes.len()) }),
+        _ => Transport::Other(short(Layer::Udp, frame, bytes, 8)),
     }
+}
+
+/// A header that does not fit into `bytes`, which are a part of `frame`.
+fn short(layer: Layer, frame: &[u8], bytes: &[u8], need: u16) -> Undecoded {
+    let offset = bytes.as_ptr().addr().wrapping_sub(frame.as_ptr().addr());
+    Undecoded::Short { layer, offset: clamp(offset), need, have: clamp(bytes.len()) }
 }
 
 fn ipv4(header: etherparse::Ipv4HeaderSlice<'_>) -> IpHeader {

@@ -2,7 +2,7 @@
 
 use keywitness::{
     cue::Cue,
-    flow::{Arrival, Data, Item, Side, Stream},
+    flow::{Arrival, Data, Item, PerSide, Side, Stream},
     measure::{ack::AckTimer, estimate::Distribution},
     protocol::ssh::{Facts, Ssh, Standing},
     time::{Span, Timestamp},
@@ -94,7 +94,7 @@ fn bare(seq: u32, ack: u32, flags: u8, payload_len: u32) -> TcpSegment<'static> 
 
 /// Reads the server's stream and then the client's, each in pieces of these lengths, over and over.
 fn read_ssh(streams: [&[u8]; 2], lengths: &[usize]) -> (Facts, Standing, bool) {
-    let mut ssh = Ssh::default();
+    let mut ssh = Ssh::new(PerSide { client: true, server: true });
     let mut swapped = false;
     for (stream, side) in streams.into_iter().zip([Side::Client, Side::Server]).rev() {
         let (mut rest, mut lengths) = (stream, lengths.iter().cycle());
@@ -219,7 +219,7 @@ proptest! {
 
     #[test]
     fn an_ssh_decoder_takes_any_chunks(chunks in vec((any::<bool>(), any::<bool>(), vec(any::<u8>(), 0..300)), 0..40), banner: bool) {
-        let mut ssh = Ssh::default();
+        let mut ssh = Ssh::new(PerSide { client: true, server: true });
         let mut cues = Vec::new();
         for (client, gap, bytes) in &chunks {
             let side = if *client { Side::Client } else { Side::Server };

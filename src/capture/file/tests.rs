@@ -1,7 +1,5 @@
 //! Each format in each byte order and resolution, then all that a hostile or broken input can do.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
-
 use std::io::{Cursor, Read};
 
 use super::*;

@@ -217,14 +217,17 @@ impl Reader<'_> {
             let at = raw.radius_km.as_ref().map_or(start, |radius| radius.span().start);
             self.problem(at, "claim.place.radius_km", format!("{radius_km} is not within 0 to {LARGEST_RADIUS_KM} km"));
         }
-        let access = raw.access.as_ref().map_or(Some(Access::default()), |access| {
-            let found = Access::from_name(access.get_ref());
-            if found.is_none() {
-                let message = format!("\"{}\" is none of fiber, cable, dsl, mobile, leo, geo, unknown", access.get_ref());
-                self.problem(access.span().start, "claim.place.access", message);
-            }
-            found
-        });
+        let access = raw.access.as_ref().map_or_else(
+            || Some(Access::default()),
+            |access| {
+                let found = Access::from_name(access.get_ref());
+                if found.is_none() {
+                    let message = format!("\"{}\" is none of fiber, cable, dsl, mobile, leo, geo, unknown", access.get_ref());
+                    self.problem(access.span().start, "claim.place.access", message);
+                }
+                found
+            },
+        );
         let via = raw.via.as_ref().and_then(|via| self.named("claim.place.via", via));
         let from = raw.from.as_ref().and_then(|from| self.moment("claim.place.from", from));
         let to = raw.to.as_ref().and_then(|to| self.moment("claim.place.to", to));

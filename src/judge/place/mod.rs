@@ -106,7 +106,6 @@ impl fmt::Display for Place {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
     use super::*;
 
     const HALF_TURN_KM: f64 = std::f64::consts::PI * EARTH_RADIUS_KM;

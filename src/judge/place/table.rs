@@ -140,7 +140,6 @@ fn title(key: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
     use super::super::fold::fold;
     use super::*;
 

@@ -9,14 +9,21 @@
 //! there are none. Where bytes were not captured, nothing is timed across the gap: neither an interval nor an echo.
 
 mod chaff;
+mod message;
 mod repeat;
+mod silence;
 
 use std::collections::VecDeque;
 
-use self::{chaff::ChaffDetector, repeat::Holds};
+use self::{
+    chaff::ChaffDetector,
+    message::{Answer, Message, confidence},
+    repeat::Holds,
+    silence::{Ended, SilentRun},
+};
 use super::estimate::{Distribution, Quantiles};
 use crate::{
-    cue::{Doubt, Input, InputKind, Output, OutputKind, Terminal},
+    cue::{Input, Output, Terminal},
     flow::{PerSide, Side},
     time::{Span, Timestamp},
 };
@@ -36,14 +43,8 @@ const ANSWER_WINDOW: Span = Span::from_millis(300);
 /// Two keys this far apart are echoed apart by any server that is not stalled; the younger one's echo is not the older's.
 const LEAST_APART: Span = Span::from_millis(100);
 
-/// An echo this late does not show a keystroke where the terminal is unknown.
-const SURE_ECHO: Span = Span::from_millis(300);
-
 /// What a client sends this shortly before it closes the connection is not typed.
 const FAREWELL: Span = Span::from_millis(50);
-
-/// Silent characters in a row that make a password-like run.
-const HIDDEN_RUN: usize = 4;
 
 /// A pause that is no interval between keys: the next key begins anew. Only for statistics.
 const LONGEST_INTERVAL: Span = Span::from_secs(60);
@@ -146,9 +147,9 @@ pub struct KeystrokeSummary {
 pub struct Keystrokes {
     terminal: Terminal,
     chaff: ChaffDetector,
-    waiting: VecDeque<Waiting>,
+    waiting: VecDeque<Message>,
     holds: Holds,
-    silent_run: Vec<Keystroke>,
+    silent_run: SilentRun,
     last_key: Option<Timestamp>,
     last_output: Option<Timestamp>,
     /// Bytes were lost in front of a side's next message.
@@ -157,31 +158,6 @@ pub struct Keystrokes {
     counts: KeystrokeSummary,
     intervals: Distribution,
     echoes: Distribution,
-}
-
-/// A message that may be one or several keys, not decided yet.
-#[derive(Clone, Copy, Debug)]
-struct Waiting {
-    input: Input,
-    answer: Answer,
-    /// Bytes of output within [`ANSWER_WINDOW`] behind it, up to the next input.
-    output_bytes: u32,
-    /// The server had been silent for a whole number of seconds: what a keep-alive timer does.
-    on_the_second: bool,
-    /// A key may be missing before it.
-    behind_gap: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answer {
-    None,
-    Silent,
-    /// It was not captured, or cannot be told from another.
-    Lost,
-    Echo {
-        delay: Span,
-        kind: OutputKind,
-    },
 }
 
 impl Keystrokes {
@@ -232,7 +208,7 @@ impl Keystrokes {
         };
         // Where input had to wait for what was missing before it, its echo has gone by.
         let answer = if self.last_output.is_some_and(|output| output > input.time) { Answer::Lost } else { Answer::None };
-        self.waiting.push_back(Waiting { input, answer, output_bytes: 0, on_the_second, behind_gap });
+        self.waiting.push_back(Message { input, answer, output_bytes: 0, on_the_second, behind_gap });
         if self.waiting.len() > MAX_WAITING {
             self.decide_first(out);
         }
@@ -295,10 +271,10 @@ impl Keystrokes {
         let Some(first) = self.waiting.pop_front() else { return };
         let beat = first.beat();
         let repeats = match self.terminal {
-            Terminal::Open => self.holds.repeats_in(beat, self.waiting.iter().map(Waiting::beat)),
+            Terminal::Open => self.holds.repeats_in(beat, self.waiting.iter().map(Message::beat)),
             _ => 0,
         };
-        let decided = if repeats > 0 { Some((KeystrokeKind::Repeat, repeats)) } else { self.judge(&first) };
+        let decided = if repeats > 0 { Some((KeystrokeKind::Repeat, repeats)) } else { first.judge(self.terminal) };
         let Some((kind, count)) = decided else {
             // It may have been a key all the same: what follows has no interval.
             if first.answer == Answer::Lost {
@@ -334,44 +310,6 @@ impl Keystrokes {
         self.last_key = Some(first.input.time);
     }
 
-    /// Whether a message was keystrokes, of which kind, and how many.
-    fn judge(&self, waiting: &Waiting) -> Option<(KeystrokeKind, u8)> {
-        let echoed = matches!(waiting.answer, Answer::Echo { .. });
-        match waiting.input.doubt {
-            Doubt::Reply if !echoed => return None,
-            Doubt::KeepAlive => match waiting.answer {
-                Answer::Echo { kind: OutputKind::Status, .. } => return None,
-                Answer::Echo { kind: OutputKind::Echo, .. } if waiting.on_the_second => return None,
-                _ => {}
-            },
-            _ => {}
-        }
-        match (self.terminal, waiting.answer) {
-            (Terminal::Absent, _) => return None,
-            // What is left of a login whose beginning was lost looks like this too.
-            (Terminal::Unknown, _) if matches!(waiting.input.kind, InputKind::KeysOrBulk(_) | InputKind::Bulk) => return None,
-            (Terminal::Unknown, Answer::Echo { delay, kind }) if delay <= SURE_ECHO && kind != OutputKind::Status => {}
-            (Terminal::Unknown, _) => return None,
-            (Terminal::Open, _) => {}
-        }
-        match waiting.input.kind {
-            InputKind::Char | InputKind::Sequence | InputKind::Key => Some((KeystrokeKind::Press, 1)),
-            InputKind::Keys(count) => Some((KeystrokeKind::Press, count)),
-            InputKind::KeysOrBulk(count) => {
-                // As much comes back as went in: text that was pasted. Keys typed during a stall come back one by one,
-                // or as one short line.
-                let pasted = waiting.output_bytes >= waiting.input.bytes.saturating_mul(u32::from(count));
-                match waiting.answer {
-                    Answer::Echo { .. } if pasted => Some((KeystrokeKind::Paste, 1)),
-                    Answer::Echo { kind: OutputKind::Echo | OutputKind::Redraw, .. } => Some((KeystrokeKind::Press, count)),
-                    _ => None,
-                }
-            }
-            // What is pasted comes back; a program's own message does not.
-            InputKind::Bulk => (echoed && waiting.output_bytes >= waiting.input.bytes / 2).then_some((KeystrokeKind::Paste, 1)),
-        }
-    }
-
     /// Counts a keystroke and hands it on, unless it may belong to a password.
     fn push(&mut self, mut keystroke: Keystroke, out: &mut Vec<Keystroke>) {
         keystroke.index = self.counts.count;
@@ -388,10 +326,7 @@ impl Keystrokes {
             self.counts.silent += 1;
         }
         if keystroke.echo.is_none() && keystroke.kind == KeystrokeKind::Press && keystroke.class == KeyClass::Unknown {
-            self.silent_run.push(keystroke);
-            if self.silent_run.len() > HIDDEN_RUN {
-                self.hide_run(out);
-            }
+            self.silent_run.push(keystroke, out);
             return;
         }
         // The interval to what ends a hidden run would time the run's last key.
@@ -401,27 +336,15 @@ impl Keystrokes {
         self.emit(keystroke, out);
     }
 
-    /// Hands on the run of silent keys that has ended here. True where it was hidden.
+    /// The run of silent keys ends here. True where it was hidden.
     fn end_silent_run(&mut self, out: &mut Vec<Keystroke>) -> bool {
-        if self.silent_run.len() >= HIDDEN_RUN || self.silent_run.first().is_some_and(|first| first.hidden) {
-            self.hide_run(out);
-            self.silent_run.clear();
-            return true;
+        match self.silent_run.end(out) {
+            Ended::Hidden => true,
+            Ended::Plain(keys) => {
+                keys.into_iter().for_each(|keystroke| self.emit(keystroke, out));
+                false
+            }
         }
-        for keystroke in std::mem::take(&mut self.silent_run) {
-            self.emit(keystroke, out);
-        }
-        false
-    }
-
-    /// Hands on the keys of a hidden run, without their timing. One of them stays as the mark that the run goes on.
-    fn hide_run(&mut self, out: &mut Vec<Keystroke>) {
-        let already = usize::from(self.silent_run.first().is_some_and(|first| first.hidden));
-        for keystroke in self.silent_run.iter_mut().skip(already) {
-            keystroke.hidden = true;
-            out.push(*keystroke);
-        }
-        self.silent_run.truncate(1);
     }
 
     fn emit(&mut self, keystroke: Keystroke, out: &mut Vec<Keystroke>) {
@@ -429,47 +352,6 @@ impl Keystrokes {
             self.intervals.record(interval);
         }
         out.push(keystroke);
-    }
-}
-
-impl Waiting {
-    const fn beat(&self) -> repeat::Beat {
-        repeat::Beat {
-            time: self.input.time,
-            bytes: self.input.bytes,
-            data: self.input.data,
-            single: matches!(self.input.kind, InputKind::Char | InputKind::Sequence | InputKind::Key),
-            short_echo: matches!(self.answer, Answer::Echo { kind: OutputKind::Echo, .. }),
-            erases: matches!((self.input.kind, self.answer), (InputKind::Char, Answer::Echo { kind: OutputKind::Redraw, .. })),
-            mirrored: self.output_bytes >= self.input.bytes / 4 * 3 && self.output_bytes <= self.input.bytes.saturating_mul(2),
-        }
-    }
-
-    fn class(&self) -> KeyClass {
-        let kind = match self.answer {
-            Answer::Echo { kind, .. } => Some(kind),
-            _ => None,
-        };
-        match (self.input.kind, kind) {
-            (InputKind::Sequence, _) => KeyClass::Navigation,
-            (InputKind::Bulk, _) | (_, None) => KeyClass::Unknown,
-            // Enter is answered by a line end, and then by more.
-            (_, Some(OutputKind::Text)) => KeyClass::Control,
-            _ if self.output_bytes > self.input.bytes.saturating_mul(3) => KeyClass::Control,
-            (InputKind::Char, Some(OutputKind::Echo)) => KeyClass::Char,
-            (InputKind::Char, Some(OutputKind::Redraw)) => KeyClass::Edit,
-            _ => KeyClass::Unknown,
-        }
-    }
-}
-
-/// Share of keystrokes of each sort that are real, on the laboratory's sessions of seeds 1 and 2 (see `pcaps/README.md`).
-const fn confidence(terminal: Terminal, echoed: bool, count: u8) -> f64 {
-    match (terminal, echoed, count) {
-        (Terminal::Open, true, 1) => 0.99,
-        (Terminal::Open, ..) => 0.8,
-        (_, true, 1) => 0.9,
-        _ => 0.75,
     }
 }
 

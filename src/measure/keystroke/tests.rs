@@ -1,5 +1,8 @@
 use super::*;
-use crate::{cue::DataRange, wire::SeqNumber};
+use crate::{
+    cue::{DataRange, Doubt, InputKind, OutputKind},
+    wire::SeqNumber,
+};
 
 fn at(ms: i64) -> Timestamp {
     Timestamp::from_nanos(ms * 1_000_000)

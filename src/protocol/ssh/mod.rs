@@ -70,6 +70,8 @@ pub struct Ssh {
     login: Login,
     login_reported: bool,
     output: OutputMemory,
+    /// Which side was captured from its beginning.
+    from_start: PerSide<bool>,
     not_ours: bool,
     swapped: bool,
     roles_known: bool,
@@ -96,26 +98,27 @@ enum Phase {
     Lost,
 }
 
-impl Default for Ssh {
-    fn default() -> Self {
+impl Ssh {
+    /// A session of which nothing was read; `from_start` says which side was captured from its beginning.
+    #[must_use]
+    pub fn new(from_start: PerSide<bool>) -> Self {
         let half = |_| Half { phase: Phase::Banner(BannerReader::default()), banner: None, offer: None };
         Self {
             halves: PerSide::from_fn(half),
             login: Login::new(),
             login_reported: false,
             output: OutputMemory::default(),
+            from_start,
             not_ours: false,
             swapped: false,
             roles_known: false,
         }
     }
-}
 
-impl Ssh {
     /// A session whose beginning was not captured: nothing can be read of it.
     #[must_use]
     pub fn midstream() -> Self {
-        let mut ssh = Self::default();
+        let mut ssh = Self::new(PerSide::default());
         ssh.halves.client.phase = Phase::Lost;
         ssh.halves.server.phase = Phase::Lost;
         ssh.login.give_up();
@@ -186,7 +189,8 @@ impl Ssh {
                 Phase::Banner(reader) => match reader.push(rest.bytes, side == Side::Server) {
                     Found::NotYet => return,
                     Found::NotOurs => {
-                        self.not_ours |= side == Side::Client || self.halves.client.banner.is_none();
+                        let decides = side == Side::Client || self.halves.client.banner.is_none();
+                        self.not_ours |= decides && *self.from_start.get(side);
                         self.halves.get_mut(side).phase = Phase::Lost;
                         return;
                     }

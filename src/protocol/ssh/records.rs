@@ -89,7 +89,7 @@ impl Framer {
                 at += 1;
                 let Ok(field) = <[u8; 4]>::try_from(self.header.as_slice()) else { continue };
                 self.header.clear();
-                self.current = self.sizes.from_length_field(u32::from_be_bytes(field));
+                self.current = self.sizes.with_length_field(u32::from_be_bytes(field));
                 if self.current > MAX_PACKET || !self.sizes.is_packet(self.current) {
                     self.on_gap();
                     return;
@@ -111,7 +111,7 @@ impl Framer {
     fn looks_like_a_start(&self, data: &Data<'_>) -> bool {
         let mut rest = data.bytes;
         while let Some((field, _)) = rest.split_first_chunk::<4>() {
-            let len = self.sizes.from_length_field(u32::from_be_bytes(*field));
+            let len = self.sizes.with_length_field(u32::from_be_bytes(*field));
             if !self.sizes.is_packet(len) {
                 return false;
             }

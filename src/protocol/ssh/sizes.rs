@@ -116,7 +116,7 @@ impl Sizes {
     }
 
     /// Length of a packet from the value of its length field, where that is in clear.
-    pub(super) const fn from_length_field(self, field: u32) -> u32 {
+    pub(super) const fn with_length_field(self, field: u32) -> u32 {
         LENGTH_FIELD.saturating_add(field).saturating_add(self.tag)
     }
 

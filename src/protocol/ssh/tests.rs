@@ -1,6 +1,11 @@
 use super::*;
 use crate::{time::Timestamp, wire::SeqNumber};
 
+/// A session that was captured from its beginning.
+fn fresh() -> Ssh {
+    Ssh::new(PerSide { client: true, server: true })
+}
+
 fn packet(payload: &[u8]) -> Vec<u8> {
     let mut padding = 8 - (5 + payload.len()) % 8;
     if padding < 4 {
@@ -38,7 +43,7 @@ fn feed(ssh: &mut Ssh, side: Side, bytes: &[u8], cut: usize) -> Vec<Cue> {
 #[test]
 fn the_handshake_reads_the_same_however_it_is_cut() {
     for cut in [1, 2, 7, 64, 10_000] {
-        let mut ssh = Ssh::default();
+        let mut ssh = fresh();
         feed(&mut ssh, Side::Client, &client_stream(), cut);
         assert_eq!(ssh.standing(), Standing::OneSide);
         feed(&mut ssh, Side::Server, &server_stream(), cut);
@@ -52,12 +57,12 @@ fn the_handshake_reads_the_same_however_it_is_cut() {
 
 #[test]
 fn what_follows_newkeys_in_the_same_segment_is_encrypted() {
-    let mut ssh = Ssh::default();
+    let mut ssh = fresh();
     feed(&mut ssh, Side::Server, &server_stream(), 10_000);
     let encrypted = [vec![0, 0, 0, 16], vec![0xaa; 32]].concat();
     feed(&mut ssh, Side::Client, &client_stream(), 10_000);
     assert!(ssh.lengths_known());
-    let mut late = Ssh::default();
+    let mut late = fresh();
     feed(&mut late, Side::Client, &client_stream(), 10_000);
     let cues = feed(&mut late, Side::Server, &[server_stream(), encrypted].concat(), 10_000);
     assert!(matches!(cues.last(), Some(Cue::Output(output)) if output.bytes == 36), "{cues:?}");
@@ -65,7 +70,7 @@ fn what_follows_newkeys_in_the_same_segment_is_encrypted() {
 
 #[test]
 fn a_reverse_session_tells_its_roles() {
-    let mut ssh = Ssh::default();
+    let mut ssh = fresh();
     feed(&mut ssh, Side::Client, &server_stream(), 10_000);
     feed(&mut ssh, Side::Server, &client_stream(), 10_000);
     assert!(ssh.take_role_swap());
@@ -75,7 +80,7 @@ fn a_reverse_session_tells_its_roles() {
 
 #[test]
 fn a_gap_in_what_is_in_clear_ends_the_knowledge() {
-    let mut ssh = Ssh::default();
+    let mut ssh = fresh();
     feed(&mut ssh, Side::Server, &server_stream()[..60], 10_000);
     feed(&mut ssh, Side::Client, &client_stream()[..60], 10_000);
     let mut cues = Vec::new();
@@ -88,7 +93,7 @@ fn a_gap_in_what_is_in_clear_ends_the_knowledge() {
 #[test]
 fn hostile_clear_packets_end_the_reading() {
     for bytes in [[0xff; 64].as_slice(), &[0, 0, 0, 12, 255, 20, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], &[0; 64]] {
-        let mut ssh = Ssh::default();
+        let mut ssh = fresh();
         feed(&mut ssh, Side::Client, &[b"SSH-2.0-x\r\n", bytes].concat(), 10_000);
         assert!(!ssh.lengths_known());
         assert_eq!(ssh.standing(), Standing::OneSide);
@@ -96,8 +101,16 @@ fn hostile_clear_packets_end_the_reading() {
 }
 
 #[test]
+fn a_side_whose_beginning_is_missing_decides_nothing() {
+    let mut ssh = Ssh::new(PerSide::default());
+    feed(&mut ssh, Side::Server, &server_stream()[..60], 10_000);
+    feed(&mut ssh, Side::Client, &offer("x"), 10_000);
+    assert_eq!(ssh.standing(), Standing::OneSide);
+}
+
+#[test]
 fn something_else_is_not_ours() {
-    let mut ssh = Ssh::default();
+    let mut ssh = fresh();
     feed(&mut ssh, Side::Client, b"GET / HTTP/1.1\r\n", 3);
     assert_eq!(ssh.standing(), Standing::NotOurs);
 }

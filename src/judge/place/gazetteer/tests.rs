@@ -1,4 +1,3 @@
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 use super::*;
 
 fn shown(text: &str) -> String {
