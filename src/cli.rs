@@ -49,7 +49,8 @@ pub struct AnalyzeArgs {
     #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
     pub format: OutputFormat,
 
-    /// Add one record a keystroke. Runs of keys without echo, such as passwords, are only counted unless `=all`.
+    /// Add one record a keystroke. Runs of keys without echo are only counted unless `=all` (OpenSSH's server feigns echoes
+    /// for passwords typed into a terminal: those look like any other keys).
     #[arg(long, value_enum, value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "echoed")]
     pub keystrokes: Option<KeystrokeChoice>,
 }

@@ -159,9 +159,7 @@ fn the_floor_is_the_round_trip_of_the_path() {
     let mut tested = 0;
     for name in captures() {
         let base = Truth::of(&name).round_trip_ms + EMULATOR_MS;
-        // The client sends every 20 ms, and all but 14 of 824 acknowledgements wait for that. The floor is never above the
-        // sixteenth smallest sample, here 2 ms too long.
-        let tolerance = if name == "ssh-obfuscated" { 2.5 } else { f64::max(1.0, base * 0.03) };
+        let tolerance = f64::max(1.0, base * 0.03);
         for session in of(&records(&name), "session") {
             let rtt = &session["rtt"]["client"];
             if rtt["samples"].as_u64().unwrap() < 10 {

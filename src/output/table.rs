@@ -113,11 +113,7 @@ impl Table {
     }
 
     fn wrapped(&mut self, indent: &str, text: &str) {
-        let options = textwrap::Options::new(usize::from(COLUMNS)).initial_indent(indent).subsequent_indent(indent);
-        for line in textwrap::wrap(text, options) {
-            self.notes.push_str(&line);
-            self.notes.push('\n');
-        }
+        wrap(&mut self.notes, indent, text);
     }
 
     fn keystroke(&mut self, event: &KeystrokeEvent, out: &mut Vec<u8>) {
@@ -182,8 +178,10 @@ impl Format for Table {
             counters.duplicated,
             summary.elapsed_s
         );
-        for input in summary.inputs.iter().filter(|input| input.error.is_some()) {
-            let _ = writeln!(text, "not read to its end: {} ({} frames read)", escape::text(input.path.as_bytes()), input.frames);
+        for input in &summary.inputs {
+            let Some(error) = &input.error else { continue };
+            let path = escape::text(input.path.as_bytes());
+            wrap(&mut text, "", &format!("not read to its end: {path} ({} frames read): {error}", input.frames));
         }
         out.extend(text.as_bytes());
     }
@@ -191,6 +189,15 @@ impl Format for Table {
 
 fn short_time(time: Timestamp) -> String {
     rfc3339(time).get(..19).unwrap_or_default().replace('T', " ")
+}
+
+/// Adds text in lines that fit.
+fn wrap(out: &mut String, indent: &str, text: &str) {
+    let options = textwrap::Options::new(usize::from(COLUMNS)).initial_indent(indent).subsequent_indent(indent);
+    for line in textwrap::wrap(text, options) {
+        out.push_str(&line);
+        out.push('\n');
+    }
 }
 
 /// The port of a server is left out where it is SSH's own.
