@@ -392,3 +392,7 @@ fn roles(source: Endpoint, destination: Endpoint, segment: &TcpSegment<'_>) -> (
         _ => (Side::Client, Evidence::FirstSeen),
     }
 }
+
+#[cfg(test)]
+#[path = "engine/tests.rs"]
+mod tests;

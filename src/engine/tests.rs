@@ -1,0 +1,168 @@
+//! The life of a flow: how it begins, who is its client, how it ends.
+
+use std::net::Ipv4Addr;
+
+use etherparse::PacketBuilder;
+
+use super::*;
+use crate::{
+    observation::{IdentifiedBy, SessionReport},
+    wire::LinkType,
+};
+
+const CLIENT: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 40_000);
+const SERVER: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 2), 2_222);
+
+/// Feeds an engine by hand.
+struct Tap {
+    engine: Engine,
+    number: u64,
+}
+
+impl Tap {
+    fn new() -> Self {
+        Self { engine: Engine::new(EngineLimits::default()), number: 0 }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "one line of a trace, as tcpdump prints it")]
+    /// One segment at a time in milliseconds; `flags` holds letters of S, A, F and R.
+    fn send(&mut self, ms: i64, from: (Ipv4Addr, u16), to: (Ipv4Addr, u16), seq: u32, ack: u32, flags: &str, payload: &[u8]) {
+        let mut tcp = PacketBuilder::ipv4(from.0.octets(), to.0.octets(), 64).tcp(from.1, to.1, seq, 65_000);
+        for flag in flags.chars() {
+            tcp = match flag {
+                'S' => tcp.syn(),
+                'A' => tcp.ack(ack),
+                'F' => tcp.fin(),
+                _ => tcp.rst(),
+            };
+        }
+        let mut bytes = Vec::new();
+        tcp.write(&mut bytes, payload).unwrap();
+        let time = Timestamp::from_nanos(ms * 1_000_000);
+        let original_len = bytes.len() as u32;
+        let frame = Frame { number: self.number, input: 0, time, link: LinkType::RawIp, bytes: &bytes, original_len };
+        self.engine.handle_frame(&frame);
+        self.number += 1;
+    }
+
+    /// A handshake and both banners from `ms` on, with these initial sequence numbers.
+    fn open(&mut self, ms: i64, client_isn: u32, server_isn: u32) {
+        let (c, s) = (client_isn + 1, server_isn + 1);
+        self.send(ms, CLIENT, SERVER, client_isn, 0, "S", b"");
+        self.send(ms + 2, SERVER, CLIENT, server_isn, c, "SA", b"");
+        self.send(ms + 32, CLIENT, SERVER, c, s, "A", b"");
+        self.send(ms + 33, CLIENT, SERVER, c, s, "A", b"SSH-2.0-a\r\n");
+        self.send(ms + 35, SERVER, CLIENT, s, c + 11, "A", b"SSH-2.0-b\r\n");
+        self.send(ms + 65, CLIENT, SERVER, c + 11, s + 11, "A", b"");
+    }
+
+    /// The sessions that have been reported.
+    fn reports(&mut self) -> Vec<SessionReport> {
+        let mut reports = Vec::new();
+        while let Some(observation) = self.engine.poll_observation() {
+            if let Body::SessionEnded(report) = observation.body {
+                reports.push(*report);
+            }
+        }
+        reports
+    }
+
+    fn finish(mut self) -> Vec<SessionReport> {
+        self.engine.finish();
+        self.reports()
+    }
+}
+
+#[test]
+fn a_session_that_both_sides_finish_is_closed_and_its_stragglers_belong_to_it() {
+    let mut tap = Tap::new();
+    tap.open(0, 1_000, 5_000);
+    tap.send(100, CLIENT, SERVER, 1_012, 5_012, "FA", b"");
+    tap.send(102, SERVER, CLIENT, 5_012, 1_013, "FA", b"");
+    tap.send(132, CLIENT, SERVER, 1_013, 5_013, "A", b"");
+    assert!(tap.reports().is_empty());
+    // Five seconds later any frame moves stream time on.
+    tap.send(6_500, SERVER, CLIENT, 1, 1, "S", b"");
+    let reports = tap.reports();
+    assert_eq!(reports.len(), 1);
+    assert_eq!((reports[0].state, reports[0].end.as_nanos()), (SessionState::Closed, 132_000_000));
+    assert_eq!(reports[0].rtt.client.handshake, Some(Span::from_millis(30)));
+    assert_eq!(reports[0].identified_by, IdentifiedBy::Handshake);
+}
+
+#[test]
+fn a_reset_closes_and_a_forged_one_does_not() {
+    for (seq, state) in [(1_012, SessionState::Closed), (900_000_000, SessionState::Eof)] {
+        let mut tap = Tap::new();
+        tap.open(0, 1_000, 5_000);
+        tap.send(100, CLIENT, SERVER, seq, 0, "R", b"");
+        assert_eq!(tap.finish()[0].state, state);
+    }
+}
+
+#[test]
+fn a_five_tuple_that_is_used_again_is_another_session() {
+    let mut tap = Tap::new();
+    tap.open(0, 1_000, 5_000);
+    tap.send(100, SERVER, CLIENT, 5_012, 1_012, "RA", b"");
+    tap.open(200, 70_000, 90_000);
+    let reports = tap.finish();
+    assert_eq!(reports.len(), 2);
+    assert_ne!(reports[0].id, reports[1].id);
+    assert_eq!(reports.iter().map(|report| report.client_isn).collect::<Vec<_>>(), [Some(1_000), Some(70_000)]);
+}
+
+#[test]
+fn a_forged_syn_does_not_end_a_busy_session() {
+    let mut tap = Tap::new();
+    tap.open(0, 1_000, 5_000);
+    tap.send(100, CLIENT, SERVER, 777, 0, "S", b"");
+    tap.send(130, CLIENT, SERVER, 1_012, 5_012, "A", b"more");
+    assert_eq!(tap.finish().len(), 1);
+}
+
+#[test]
+fn a_session_outlives_other_flows_and_times_out_in_the_end() {
+    let mut tap = Tap::new();
+    tap.open(0, 1_000, 5_000);
+    tap.send(7_000_000, SERVER, (CLIENT.0, 9), 1, 1, "S", b"");
+    assert!(tap.reports().is_empty(), "two hours are nothing to a terminal");
+    tap.send(8_000_000, SERVER, (CLIENT.0, 9), 1, 1, "S", b"");
+    assert_eq!(tap.reports()[0].state, SessionState::TimedOut);
+}
+
+#[test]
+fn without_a_syn_the_port_tells_the_client_and_then_the_guess() {
+    let ssh = (SERVER.0, 22);
+    let mut tap = Tap::new();
+    tap.send(0, ssh, CLIENT, 5_000, 1_000, "A", &[7; 36]);
+    tap.send(1, (SERVER.0, 50_001), (CLIENT.0, 50_002), 5_000, 1_000, "A", b"SSH-2.0-x\r\n");
+    let reports = tap.finish();
+    assert_eq!(reports.len(), 2);
+    assert_eq!((reports[0].evidence, reports[0].identified_by), (Evidence::Port, IdentifiedBy::Port));
+    assert_eq!((reports[0].endpoints.client.ip, reports[0].midstream), (CLIENT.0.into(), true));
+    assert_eq!((reports[0].keystrokes, reports[0].obfuscated), (None, None));
+    assert_eq!((reports[1].evidence, reports[1].identified_by), (Evidence::FirstSeen, IdentifiedBy::Signature));
+}
+
+#[test]
+fn a_capture_that_begins_between_the_banners_still_finds_the_session() {
+    let mut tap = Tap::new();
+    let ssh = (SERVER.0, 22);
+    tap.send(0, ssh, CLIENT, 5_000, 1_000, "A", b"SSH-2.0-b\r\n");
+    tap.send(30, CLIENT, ssh, 1_000, 5_011, "A", &[0, 0, 5, 100, 4, 20, 1, 2, 3]);
+    let reports = tap.finish();
+    assert_eq!(reports.len(), 1);
+    assert_eq!(reports[0].ssh.banners.server.as_deref(), Some(&b"SSH-2.0-b"[..]));
+}
+
+#[test]
+fn something_else_on_the_port_of_ssh_is_no_session() {
+    let mut tap = Tap::new();
+    let ssh = (SERVER.0, 22);
+    tap.send(0, CLIENT, ssh, 1_000, 0, "S", b"");
+    tap.send(2, ssh, CLIENT, 5_000, 1_001, "SA", b"");
+    tap.send(4, CLIENT, ssh, 1_001, 5_001, "A", b"GET / HTTP/1.1\r\n\r\n");
+    tap.send(5, ssh, CLIENT, 5_001, 1_019, "A", b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    assert!(tap.finish().is_empty());
+}
