@@ -102,7 +102,7 @@ fn read_ssh(streams: [&[u8]; 2], lengths: &[usize]) -> (Facts, Standing, bool) {
             let (bytes, tail) = rest.split_at((*lengths.next().unwrap()).min(rest.len()));
             rest = tail;
             let (time, end) = (Timestamp::from_nanos(0), SeqNumber(0));
-            let data = Data { bytes, len: bytes.len() as u32, time, end, acked: None };
+            let data = Data { bytes, len: bytes.len() as u32, time, end, acked: None, sent: None };
             let mut cues: Vec<Cue> = Vec::new();
             ssh.on_data(if swapped { side.other() } else { side }, &data, None, &mut cues);
             swapped ^= ssh.take_role_swap();
@@ -164,7 +164,7 @@ proptest! {
             let bytes: Vec<u8> = (first..first + i64::from(len)).map(byte_at).collect();
             let time = Timestamp::from_nanos(i as i64 * 5_000_000);
             let seq = SeqNumber(start.wrapping_add(first as u32));
-            let data = Data { bytes: &bytes, len, time, end: seq.plus(len), acked: None };
+            let data = Data { bytes: &bytes, len, time, end: seq.plus(len), acked: None, sent: None };
             stream.push(seq, data, |item| follower.take(item));
             for place in first..first + i64::from(len) {
                 if let Some(pushed) = usize::try_from(place).ok().and_then(|place| pushed.get_mut(place)) {
@@ -195,7 +195,7 @@ proptest! {
             let len = if i < small { 1 } else { len };
             seq = seq.plus(1);
             let bytes = &payload[..len];
-            let data = Data { bytes, len: len as u32, time: Timestamp::from_nanos(0), end: seq, acked: None };
+            let data = Data { bytes, len: len as u32, time: Timestamp::from_nanos(0), end: seq, acked: None, sent: None };
             stream.push(seq, data, |_| {});
             seq = seq.plus(len as u32);
             prop_assert!(stream.held_bytes() <= 256 * 1024, "{} bytes held", stream.held_bytes());
@@ -225,7 +225,7 @@ proptest! {
             let side = if *client { Side::Client } else { Side::Server };
             let bytes = if banner { [b"SSH-2.0-", bytes.as_slice()].concat() } else { bytes.clone() };
             let (time, end) = (Timestamp::from_nanos(0), SeqNumber(0));
-            let data = Data { bytes: &bytes, len: bytes.len() as u32 + u32::from(*gap), time, end, acked: None };
+            let data = Data { bytes: &bytes, len: bytes.len() as u32 + u32::from(*gap), time, end, acked: None, sent: None };
             ssh.on_data(side, &data, None, &mut cues);
         }
         // Without a key exchange there is no encrypted record, and so nothing that could be input or output.

@@ -197,6 +197,7 @@ struct KeystrokesRecord {
     echo_ms: Option<QuantilesRecord>,
     response_ms: Option<QuantilesRecord>,
     input_kind: &'static str,
+    input_kind_reason: &'static str,
 }
 
 impl KeystrokesRecord {
@@ -213,8 +214,9 @@ impl KeystrokesRecord {
             interval_ms: keystrokes.interval.as_ref().map(QuantilesRecord::new),
             hold_ms: None,
             echo_ms: keystrokes.echo.as_ref().map(QuantilesRecord::new),
-            response_ms: None,
-            input_kind: "unknown",
+            response_ms: keystrokes.response.as_ref().map(QuantilesRecord::new),
+            input_kind: keystrokes.origin.name(),
+            input_kind_reason: keystrokes.origin_reason,
         }
     }
 }
