@@ -6,6 +6,9 @@ mod common;
 #[path = "common/pcaps.rs"]
 mod pcaps;
 
+#[path = "cut/wrapped.rs"]
+mod wrapped;
+
 use common::{Outcome, Rng, Shot, Tcp, run};
 use keywitness::{
     flow::{PerSide, Side, Traffic},

@@ -13,7 +13,7 @@ use proptest::{collection::vec, prelude::*, sample::Index, test_runner::RngSeed}
 use crate::{common::Shot, pcaps};
 
 /// The same cases on every run.
-fn seeded(cases: u32) -> ProptestConfig {
+pub(crate) fn seeded(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, rng_seed: RngSeed::Fixed(7), failure_persistence: None, ..ProptestConfig::default() }
 }
 
@@ -31,7 +31,17 @@ fn decoded_within_bounds(link: LinkType, bytes: &[u8], original_len: u32) {
     let decoded = decode(&frame);
     assert_eq!(matches!(decoded, Err(Undecoded::Link(_))), matches!(link, LinkType::Unknown(_)));
     let Ok(packet) = decoded else { return };
-    assert_eq!(packet.mac.is_some(), link == LinkType::Ethernet);
+    let has_mac = match link {
+        LinkType::Ethernet => Some(true),
+        LinkType::LinuxSll | LinkType::LinuxSll2 => None,
+        _ => Some(false),
+    };
+    assert!(has_mac.is_none_or(|has_mac| packet.mac.is_some() == has_mac));
+    assert!(packet.mac.is_none_or(|mac| mac.destination.is_some() == (link == LinkType::Ethernet)));
+    if let Transport::Fragment(fragment) = packet.transport {
+        assert!(fragment.bytes.len() <= bytes.len() && fragment.len as usize >= fragment.bytes.len());
+        assert!(fragment.offset < 65_536 && fragment.offset % 8 == 0);
+    }
     if let Transport::Tcp(segment) = packet.transport {
         assert!(segment.payload.len() + 20 <= bytes.len());
         assert!(segment.payload_len as usize >= segment.payload.len());
@@ -126,7 +136,7 @@ proptest! {
 
     #[test]
     fn decoding_any_bytes_stays_within_them(
-        number in prop_oneof![Just(1u16), Just(101), any::<u16>()],
+        number in prop_oneof![Just(1u16), Just(101), Just(0), Just(108), Just(113), Just(276), any::<u16>()],
         bytes in vec(any::<u8>(), 0..200),
         missing in 0u32..2_000,
     ) {

@@ -18,6 +18,7 @@ pub(in crate::output) struct SummaryRecord<'a> {
     undecoded: u64,
     truncated: u64,
     duplicated: u64,
+    fragments: FragmentsRecord,
     dropped: DroppedRecord,
     flows: FlowsRecord,
     sessions: u64,
@@ -40,6 +41,7 @@ impl<'a> SummaryRecord<'a> {
             undecoded: counters.undecoded,
             truncated: counters.truncated,
             duplicated: counters.duplicated,
+            fragments: FragmentsRecord { reassembled: counters.reassembled, dropped: counters.dropped_fragments },
             dropped: DroppedRecord { kernel: 0, ring: 0, channel: 0, table: counters.dropped_flows, output: 0 },
             flows: FlowsRecord {
                 tcp: counters.tcp_flows,
@@ -56,6 +58,13 @@ impl<'a> SummaryRecord<'a> {
             inputs: summary.inputs.iter().map(InputRecord::new).collect(),
         }
     }
+}
+
+/// Packets that came together, and frames with fragments that came to nothing.
+#[derive(Serialize)]
+struct FragmentsRecord {
+    reassembled: u64,
+    dropped: u64,
 }
 
 #[derive(Serialize)]
