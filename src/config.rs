@@ -48,6 +48,9 @@ pub enum ConfigError {
         /// All of them.
         problems: Vec<Problem>,
     },
+    /// What was typed cannot be meant.
+    #[error("{0}")]
+    Usage(String),
 }
 
 fn list(path: &Path, problems: &[Problem]) -> String {

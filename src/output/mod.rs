@@ -1,5 +1,6 @@
 //! From events to bytes. Formatters are pure: they fill a buffer, and whoever runs them writes it.
 
+pub mod answer;
 pub mod escape;
 mod ndjson;
 mod record;

@@ -1,6 +1,7 @@
 //! The records of the contract: what is written, field by field. Here, and only here, spans become milliseconds.
 
 mod alert;
+mod answer;
 mod keystroke;
 mod session;
 mod summary;
@@ -9,6 +10,7 @@ use serde::Serialize;
 
 pub(super) use self::{
     alert::AlertRecord,
+    answer::{AnswerRecord, RefusalRecord},
     keystroke::{KeystrokeRecord, class, kind},
     session::SessionRecord,
     summary::SummaryRecord,

@@ -1,11 +1,12 @@
 //! Where clocks, files and standard streams are: the only place that does I/O besides `capture`.
 
 mod claims;
+mod judge;
 mod offline;
 
 use std::{
     env,
-    io::{self, IsTerminal, Write},
+    io::{self, BufReader, IsTerminal, Write},
 };
 
 use tracing::error;
@@ -14,6 +15,9 @@ use crate::{
     cli::{ClaimsCommand, Cli, Command},
     config::{AnalyzeConfig, ConfigError},
 };
+
+/// Bytes of standard input that are read at once.
+const READ_AT_ONCE: usize = 64 * 1024;
 
 /// How a run ended, as the shell sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +42,10 @@ pub fn run(cli: Cli) -> ExitStatus {
                 .map_err(Failure::from)
                 .and_then(|config| offline::analyze(config, &mut io::stdout().lock()).map_err(Failure::from))
         }
+        Command::Judge(args) => {
+            let input = BufReader::with_capacity(READ_AT_ONCE, io::stdin().lock());
+            judge::judge(&args, input, &mut io::stdout().lock())
+        }
         Command::Claims(ClaimsCommand::Check { file }) => claims::check(&file, &mut io::stdout().lock()),
     };
     match outcome {
@@ -46,6 +54,10 @@ pub fn run(cli: Cli) -> ExitStatus {
             // Not a log line: what the user has to mend, as it is.
             let _ = writeln!(io::stderr(), "{mistake}");
             ExitStatus::Usage
+        }
+        Err(Failure::Input(problem)) => {
+            error!("{problem}");
+            ExitStatus::Input
         }
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitStatus::Ok,
         Err(Failure::Output(error)) => {
@@ -59,6 +71,7 @@ pub fn run(cli: Cli) -> ExitStatus {
 #[derive(Debug)]
 enum Failure {
     Config(ConfigError),
+    Input(String),
     Output(io::Error),
 }
 

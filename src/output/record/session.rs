@@ -250,7 +250,7 @@ impl QuantilesRecord {
 }
 
 #[derive(Serialize)]
-struct TestRecord<'a> {
+pub(super) struct TestRecord<'a> {
     id: &'a str,
     outcome: &'static str,
     reason: &'a str,
@@ -258,7 +258,7 @@ struct TestRecord<'a> {
 }
 
 impl<'a> TestRecord<'a> {
-    fn new(test: &'a Test) -> Self {
+    pub(super) fn new(test: &'a Test) -> Self {
         Self { id: test.id, outcome: test.outcome.name(), reason: &test.reason, samples: test.samples }
     }
 }
