@@ -4,6 +4,7 @@ pub mod answer;
 pub mod escape;
 mod ndjson;
 mod record;
+pub mod schema;
 mod table;
 
 pub use ndjson::Ndjson;
