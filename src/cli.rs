@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 /// Is the person typing in this session where they say they are?
 ///
@@ -14,6 +15,37 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+
+    /// How to talk.
+    #[command(flatten)]
+    pub manner: Manner,
+}
+
+/// How to talk: the same for all commands.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Manner {
+    /// When to colour results and log. `auto` is on a terminal, unless NO_COLOR is set.
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Auto, global = true)]
+    pub color: When,
+
+    /// Log more to standard error; twice for all there is.
+    #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "quiet")]
+    pub verbose: u8,
+
+    /// Log errors only; twice for nothing at all. The exit status and the summary tell all the same.
+    #[arg(short, long, action = ArgAction::Count, global = true)]
+    pub quiet: u8,
+}
+
+/// When to do something that depends on the terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
 }
 
 /// What to do.
@@ -26,13 +58,24 @@ pub enum Command {
     /// Work with claims files.
     #[command(subcommand)]
     Claims(ClaimsCommand),
+    /// Write the completions of a shell to standard output.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Write a manual page (troff) to standard output.
+    Man {
+        /// The command that it is about, such as `analyze` or `claims check`; without it the program.
+        #[arg(value_name = "COMMAND")]
+        command: Vec<String>,
+    },
 }
 
 /// Arguments of `analyze`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit status: 0 ran; 2 usage or configuration error; 3 an input could not be read to its end (the others were \
-analysed, and the summary says which); 4 internal error.
+Exit status: 0 ran; 1 ran, and a session is implausible (only with --fail-on-finding); 2 usage or configuration error; 3 an input could not be read to its end (the others were \
+analysed, and the summary says which; it wins over 1); 4 internal error.
 
 Examples:
   keywitness analyze capture.pcap
@@ -50,6 +93,14 @@ pub struct AnalyzeArgs {
     /// How to write results to standard output.
     #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
     pub format: OutputFormat,
+
+    /// Write results to a file instead; what it held is replaced. `-` is standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// End with 1 if at least one session is implausible.
+    #[arg(long)]
+    pub fail_on_finding: bool,
 
     /// Add one record a keystroke. Runs of keys without echo are only counted unless `=all` (OpenSSH's server feigns echoes
     /// for passwords typed into a terminal: those look like any other keys).
@@ -133,6 +184,8 @@ pub enum OutputFormat {
     Table,
     /// One JSON object a line.
     Ndjson,
+    /// One row a session, with a header, for spreadsheets and scripts.
+    Csv,
 }
 
 /// Which keystrokes are written.

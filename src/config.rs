@@ -23,6 +23,10 @@ pub struct AnalyzeConfig {
     pub claims: Option<Claims>,
     /// How to write results.
     pub format: OutputFormat,
+    /// Where to; `None` for standard output.
+    pub output: Option<PathBuf>,
+    /// Whether an implausible session shows in the exit status.
+    pub fail_on_finding: bool,
     /// Whether to colour the table.
     pub color: bool,
     /// Which keystrokes to write; `None` for none.
@@ -35,6 +39,14 @@ pub enum ConfigError {
     /// A file could not be read.
     #[error("{}: {source}", path.display())]
     Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file for results could not be created.
+    #[error("--output: {}: {source}", path.display())]
+    Create {
         /// The file.
         path: PathBuf,
         /// Why.
@@ -65,13 +77,30 @@ impl AnalyzeConfig {
     /// # Errors
     /// [`ConfigError`] where the claims cannot be read or have mistakes.
     pub fn resolve(args: AnalyzeArgs, is_terminal: bool, no_color: bool) -> Result<Self, ConfigError> {
+        if args.format == OutputFormat::Csv && args.keystrokes.is_some() {
+            let message = "--keystrokes: CSV has one row a session and no place for keystrokes; use --format ndjson for both";
+            return Err(ConfigError::Usage(message.to_owned()));
+        }
+        check_output(&args)?;
         Ok(Self {
             claims: args.claims.as_deref().map(read_claims).transpose()?,
             inputs: args.inputs,
             format: args.format,
+            output: args.output.filter(|path| path.as_os_str() != "-"),
+            fail_on_finding: args.fail_on_finding,
             color: is_terminal && !no_color,
             keystrokes: args.keystrokes,
         })
+    }
+}
+
+/// What is read must not be written over.
+fn check_output(args: &AnalyzeArgs) -> Result<(), ConfigError> {
+    let Some(output) = args.output.as_deref().and_then(|path| fs::canonicalize(path).ok()) else { return Ok(()) };
+    let read = args.inputs.iter().chain(&args.claims).find(|input| fs::canonicalize(input).is_ok_and(|input| input == output));
+    match read {
+        Some(input) => Err(ConfigError::Usage(format!("--output: {} is read by this run", input.display()))),
+        None => Ok(()),
     }
 }
 
