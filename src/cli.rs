@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
 /// Is the person typing in this session where they say they are?
 ///
@@ -14,6 +15,37 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+
+    /// How to talk.
+    #[command(flatten)]
+    pub manner: Manner,
+}
+
+/// How to talk: the same for all commands.
+#[derive(Clone, Copy, Debug, Args)]
+pub struct Manner {
+    /// When to colour results and log. `auto` is on a terminal, unless NO_COLOR is set.
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = When::Auto, global = true)]
+    pub color: When,
+
+    /// Log more to standard error; twice for all there is.
+    #[arg(short, long, action = ArgAction::Count, global = true, conflicts_with = "quiet")]
+    pub verbose: u8,
+
+    /// Log errors only; twice for nothing at all. The exit status and the summary tell all the same.
+    #[arg(short, long, action = ArgAction::Count, global = true)]
+    pub quiet: u8,
+}
+
+/// When to do something that depends on the terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum When {
+    /// On a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
 }
 
 /// What to do.
@@ -21,16 +53,29 @@ pub struct Cli {
 pub enum Command {
     /// Analyse captures: sessions, round trips, keystrokes, and a verdict against claims.
     Analyze(AnalyzeArgs),
+    /// Say what would be said of a round trip, without a capture: one, or many on standard input.
+    Judge(JudgeArgs),
     /// Work with claims files.
     #[command(subcommand)]
     Claims(ClaimsCommand),
+    /// Write the completions of a shell to standard output.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Write a manual page (troff) to standard output.
+    Man {
+        /// The command that it is about, such as `analyze` or `claims check`; without it the program.
+        #[arg(value_name = "COMMAND")]
+        command: Vec<String>,
+    },
 }
 
 /// Arguments of `analyze`.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit status: 0 ran; 2 usage or configuration error; 3 an input could not be read to its end (the others were \
-analysed, and the summary says which); 4 internal error.
+Exit status: 0 ran; 1 ran, and a session is implausible (only with --fail-on-finding); 2 usage or configuration error; 3 an input could not be read to its end (the others were \
+analysed, and the summary says which; it wins over 1); 4 internal error.
 
 Examples:
   keywitness analyze capture.pcap
@@ -55,10 +100,77 @@ pub struct AnalyzeArgs {
     #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
     pub format: OutputFormat,
 
+    /// Write results to a file instead; what it held is replaced. `-` is standard output.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+
+    /// End with 1 if at least one session is implausible.
+    #[arg(long)]
+    pub fail_on_finding: bool,
+
     /// Add one record a keystroke. Runs of keys without echo are only counted unless `=all` (OpenSSH's server feigns echoes
     /// for passwords typed into a terminal: those look like any other keys).
     #[arg(long, value_enum, value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "echoed")]
     pub keystrokes: Option<KeystrokeChoice>,
+}
+
+/// Arguments of `judge`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+With `-`, each line of standard input is a question and gets one line of JSON as its answer, in order:
+  {\"sensor\":P,\"claim\":P,\"rtt_ms\":X,\"access\":KIND,\"samples\":N}
+where P is {\"place\":\"City, CC\"} or {\"lat\":47.61,\"lon\":-122.33}, either with \"radius_km\" (default 50 for the claim, 0 for \
+the sensor); access and samples may be left out. A line that cannot be read gets {\"error\":\"…\"} in its place.
+
+Exit status: 0 answered (whatever the verdict, and with `-` whatever the lines held); 2 usage error, such as an unknown \
+place; 3 standard input could not be read; 4 internal error.
+
+Examples:
+  keywitness judge --sensor 'Seattle, US' --claim 'Boise, US' --rtt-ms 166.2 --access cable
+  keywitness judge --sensor '47.61, -122.33' --claim 'Portland, OR, US' --rtt-ms 30 --format ndjson
+  keywitness judge - < questions.ndjson > answers.ndjson")]
+pub struct JudgeArgs {
+    /// Read questions from standard input, one JSON object a line.
+    #[arg(value_name = "-", value_parser = ["-"], conflicts_with_all = ["sensor", "claim", "rtt_ms", "access", "radius_km", "samples"])]
+    pub bulk: Option<String>,
+
+    /// Where the round trip was measured: "City, CC", "City, Region, CC" or "LAT, LON".
+    #[arg(long, value_name = "PLACE", allow_hyphen_values = true, required_unless_present = "bulk")]
+    pub sensor: Option<String>,
+
+    /// Where the client says it is: "City, CC", "City, Region, CC" or "LAT, LON".
+    #[arg(long, value_name = "PLACE", allow_hyphen_values = true, required_unless_present = "bulk")]
+    pub claim: Option<String>,
+
+    /// The smallest stable round trip to the client in milliseconds, above 0 and at most 60000.
+    #[arg(long, value_name = "MS", allow_negative_numbers = true, required_unless_present = "bulk")]
+    pub rtt_ms: Option<f64>,
+
+    /// How the client says it is connected.
+    #[arg(long, value_name = "KIND", value_parser = ["fiber", "cable", "dsl", "mobile", "leo", "geo", "unknown"])]
+    pub access: Option<String>,
+
+    /// How exact the claim is, in kilometres [default: 50].
+    #[arg(long, value_name = "KM", allow_negative_numbers = true)]
+    pub radius_km: Option<f64>,
+
+    /// How many round trips were measured; fewer than 10 are not judged. Without it the round trip counts as the smallest of
+    /// 10.
+    #[arg(long, value_name = "N")]
+    pub samples: Option<u64>,
+
+    /// How to write the answer [default: table; for standard input it is always ndjson].
+    #[arg(long, value_enum)]
+    pub format: Option<AnswerFormat>,
+}
+
+/// How an answer is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum AnswerFormat {
+    /// A block of text for people.
+    Table,
+    /// One JSON object on a line.
+    Ndjson,
 }
 
 /// Commands of `claims`.
@@ -78,6 +190,8 @@ pub enum OutputFormat {
     Table,
     /// One JSON object a line.
     Ndjson,
+    /// One row a session, with a header, for spreadsheets and scripts.
+    Csv,
 }
 
 /// Which keystrokes are written.

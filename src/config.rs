@@ -25,6 +25,10 @@ pub struct AnalyzeConfig {
     pub vlan_in_key: bool,
     /// How to write results.
     pub format: OutputFormat,
+    /// Where to; `None` for standard output.
+    pub output: Option<PathBuf>,
+    /// Whether an implausible session shows in the exit status.
+    pub fail_on_finding: bool,
     /// Whether to colour the table.
     pub color: bool,
     /// Which keystrokes to write; `None` for none.
@@ -42,6 +46,14 @@ pub enum ConfigError {
         /// Why.
         source: io::Error,
     },
+    /// The file for results could not be created.
+    #[error("--output: {}: {source}", path.display())]
+    Create {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
     /// A claims file has mistakes.
     #[error("{}", list(path, problems))]
     Claims {
@@ -50,6 +62,9 @@ pub enum ConfigError {
         /// All of them.
         problems: Vec<Problem>,
     },
+    /// What was typed cannot be meant.
+    #[error("{0}")]
+    Usage(String),
 }
 
 fn list(path: &Path, problems: &[Problem]) -> String {
@@ -64,14 +79,31 @@ impl AnalyzeConfig {
     /// # Errors
     /// [`ConfigError`] where the claims cannot be read or have mistakes.
     pub fn resolve(args: AnalyzeArgs, is_terminal: bool, no_color: bool) -> Result<Self, ConfigError> {
+        if args.format == OutputFormat::Csv && args.keystrokes.is_some() {
+            let message = "--keystrokes: CSV has one row a session and no place for keystrokes; use --format ndjson for both";
+            return Err(ConfigError::Usage(message.to_owned()));
+        }
+        check_output(&args)?;
         Ok(Self {
             claims: args.claims.as_deref().map(read_claims).transpose()?,
             inputs: args.inputs,
             vlan_in_key: args.vlan_key,
             format: args.format,
+            output: args.output.filter(|path| path.as_os_str() != "-"),
+            fail_on_finding: args.fail_on_finding,
             color: is_terminal && !no_color,
             keystrokes: args.keystrokes,
         })
+    }
+}
+
+/// What is read must not be written over.
+fn check_output(args: &AnalyzeArgs) -> Result<(), ConfigError> {
+    let Some(output) = args.output.as_deref().and_then(|path| fs::canonicalize(path).ok()) else { return Ok(()) };
+    let read = args.inputs.iter().chain(&args.claims).find(|input| fs::canonicalize(input).is_ok_and(|input| input == output));
+    match read {
+        Some(input) => Err(ConfigError::Usage(format!("--output: {} is read by this run", input.display()))),
+        None => Ok(()),
     }
 }
 

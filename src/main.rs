@@ -7,11 +7,32 @@ use std::{
 };
 
 use clap::Parser;
-use keywitness::{cli::Cli, run};
+use keywitness::{
+    cli::{Cli, Manner, When},
+    run,
+};
+use tracing::level_filters::LevelFilter;
 
 fn main() -> ExitCode {
-    let color = io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
-    tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(color).with_target(false).without_time().init();
-    let status = run::run(Cli::parse());
-    ExitCode::from(status as u8)
+    let cli = Cli::parse();
+    log(cli.manner);
+    ExitCode::from(run::run(cli) as u8)
+}
+
+/// Log lines go to standard error.
+fn log(manner: Manner) {
+    let color = match manner.color {
+        When::Auto => io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+        When::Always => true,
+        When::Never => false,
+    };
+    let level = match (manner.quiet, manner.verbose) {
+        (0, 0) => LevelFilter::INFO,
+        (0, 1) => LevelFilter::DEBUG,
+        (0, _) => LevelFilter::TRACE,
+        (1, _) => LevelFilter::ERROR,
+        _ => LevelFilter::OFF,
+    };
+    let log = tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(level).with_ansi(color);
+    log.with_target(false).without_time().init();
 }

@@ -17,6 +17,12 @@ pub use self::matching::{MatchBlock, Subject};
 use super::{delay_model::Access, place::Place};
 use crate::time::Timestamp;
 
+/// How exact a claim is where it does not say, in kilometres.
+pub const DEFAULT_RADIUS_KM: f64 = 50.0;
+
+/// Half of Earth's circumference in kilometres: no claim is less exact.
+pub const LARGEST_RADIUS_KM: f64 = 20_038.0;
+
 /// A claims file, resolved: every place is a point.
 #[derive(Clone, Debug, Default)]
 pub struct Claims {

@@ -9,7 +9,7 @@
 //! last mile, so it is added once. The shares below are for single pairs; a person's path is one pair for months, so a
 //! path that exceeds today exceeds tomorrow: several days do not make a bad path good evidence.
 
-use super::place::Place;
+use super::place::{FARTHEST_KM, Place};
 use crate::time::Span;
 
 /// Kilometres of great circle per millisecond of round trip, for light in vacuum: 299.792 km/ms, there and back.
@@ -177,10 +177,11 @@ pub fn expect(sensor: &Place, claimed: &Place, radius_km: f64, via: Option<&Plac
     }
 }
 
-/// The farthest that a client can be, in kilometres of great circle, if light in fibre carried it all the way.
+/// The farthest that a client can be, in kilometres of great circle, if light in fibre carried it all the way; from 200 ms on
+/// that is anywhere on Earth.
 #[must_use]
 pub fn reach_km(round_trip: Span) -> f64 {
-    round_trip.as_millis_f64() * FIBRE_KM_PER_MS
+    (round_trip.as_millis_f64() * FIBRE_KM_PER_MS).min(FARTHEST_KM)
 }
 
 fn millis(ms: f64) -> Span {

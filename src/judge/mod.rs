@@ -5,6 +5,7 @@
 
 pub mod claim;
 pub mod delay_model;
+pub mod inquiry;
 pub mod place;
 mod rtt_above_claim;
 mod rtt_below_claim;

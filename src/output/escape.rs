@@ -16,8 +16,18 @@ const KEPT: usize = 256;
 #[must_use]
 pub fn text(bytes: &[u8]) -> String {
     let kept = bytes.get(..KEPT).unwrap_or(bytes);
-    let mut out = String::with_capacity(kept.len());
-    for chunk in kept.utf8_chunks() {
+    let mut out = uncut(kept);
+    if kept.len() < bytes.len() {
+        out.push('…');
+    }
+    out
+}
+
+/// The same for texts of our own that quote what others wrote, and are bounded elsewhere: nothing is cut.
+#[must_use]
+pub fn uncut(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
             match character {
                 '\\' => out.push_str("\\\\"),
@@ -30,9 +40,6 @@ pub fn text(bytes: &[u8]) -> String {
         for byte in chunk.invalid() {
             let _ = write!(out, "\\x{byte:02x}");
         }
-    }
-    if kept.len() < bytes.len() {
-        out.push('…');
     }
     out
 }

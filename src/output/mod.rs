@@ -1,10 +1,14 @@
 //! From events to bytes. Formatters are pure: they fill a buffer, and whoever runs them writes it.
 
+pub mod answer;
+mod csv;
 pub mod escape;
 mod ndjson;
 mod record;
+pub mod schema;
 mod table;
 
+pub use self::csv::Csv;
 pub use ndjson::Ndjson;
 pub use table::Table;
 

@@ -39,7 +39,7 @@ impl Format for Ndjson {
     }
 }
 
-fn line(out: &mut Vec<u8>, record: &impl Serialize) {
+pub(super) fn line(out: &mut Vec<u8>, record: &impl Serialize) {
     let before = out.len();
     // Plain structs of numbers and strings always serialise; a half-written line would be worse than none.
     match serde_json::to_writer(&mut *out, record) {

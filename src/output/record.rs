@@ -1,14 +1,17 @@
 //! The records of the contract: what is written, field by field. Here, and only here, spans become milliseconds.
 
 mod alert;
+mod answer;
 mod keystroke;
 mod session;
 mod summary;
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 pub(super) use self::{
     alert::AlertRecord,
+    answer::{AnswerRecord, RefusalRecord},
     keystroke::{KeystrokeRecord, class, kind},
     session::SessionRecord,
     summary::SummaryRecord,
@@ -25,10 +28,14 @@ use crate::{
 const SCHEMA: &str = "keywitness/1";
 
 /// What every record begins with.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Head<'a> {
+    /// Version of the record format; renaming or removing a field is a new version.
+    #[schemars(extend("const" = SCHEMA))]
     schema: &'static str,
+    /// Kind of record.
     record: &'static str,
+    /// Name of the sensor, from the claims file; null where it has none.
     sensor: Option<&'a str>,
 }
 
@@ -38,10 +45,14 @@ impl<'a> Head<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct EndpointRecord {
+    /// IP address, version 4 or 6.
     ip: String,
+    /// TCP or UDP port.
     port: u16,
+    /// Hardware address as the sensor saw it, six hexadecimal pairs: the last router's where there is one between. Null where
+    /// the link has none, and in alerts.
     mac: Option<String>,
 }
 
@@ -52,13 +63,20 @@ impl EndpointRecord {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct ClaimRecord<'a> {
+    /// Who claims; escaped.
     identity: String,
+    /// The claimed places that held when the session began.
     places: Vec<&'a str>,
+    /// Which of them was judged: the one that fits best. Null where nothing was judged.
     matched_place: Option<&'a str>,
+    /// Great circle from the sensor to the matched place, by way of its gateway, in kilometres to 0.1. Null where nothing was
+    /// judged.
     distance_km: Option<f64>,
+    /// Where the claim stands.
     source: &'a str,
+    /// SHA-256 of the claims file, in hexadecimal.
     claims_sha256: &'a str,
 }
 
@@ -75,21 +93,38 @@ impl<'a> ClaimRecord<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct FindingRecord<'a> {
+    /// Which finding.
     id: &'a str,
+    /// How much it weighs: medium and higher make a session implausible.
+    #[schemars(extend("enum" = ["info", "low", "medium", "high", "critical"]))]
     severity: &'static str,
+    /// What it rests on: physics is a law of nature, the others have exceptions.
+    #[schemars(extend("enum" = ["physics", "model", "statistics", "signature"]))]
     basis: &'static str,
+    /// What was measured, in `unit`.
     measured: f64,
+    /// The bound that it crosses, in `unit`.
     expected: f64,
+    /// How far it lies beyond the bound, in `unit`.
     margin: f64,
+    /// Unit of `measured`, `expected` and `margin`.
     unit: &'static str,
+    /// How many samples the measurement has.
     samples: u64,
+    /// Chance of this or more under the claim, 0 to 1; null where the basis is not statistics.
     p_value: Option<f64>,
+    /// What the chance was reckoned against; null without `p_value`.
+    #[schemars(extend("enum" = ["default", "site", "identity", null]))]
     null_model: Option<&'static str>,
+    /// How many sessions that rests on; null without `p_value`.
     null_n: Option<u64>,
+    /// One sentence for an analyst, with its numbers.
     explanation: &'a str,
+    /// What else could explain it: to be looked at first.
     innocent_causes: &'a [&'a str],
+    /// MITRE ATT&CK techniques that it may belong to.
     attack: &'a [&'a str],
 }
 

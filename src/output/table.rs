@@ -11,7 +11,7 @@ use super::{
 use crate::{
     event::{Event, KeystrokeEvent, SessionEvent, Summary},
     flow::{Endpoint, SessionId},
-    judge::{Outcome, verdict::Verdict},
+    judge::{Finding, Outcome, verdict::Verdict},
     time::{Span, Timestamp},
 };
 
@@ -92,28 +92,15 @@ impl Table {
     fn note(&mut self, session: &SessionEvent) {
         let who = session.claim.as_ref().map_or_else(String::new, |claim| escape::text(claim.identity.as_bytes()));
         let client = address(session.report.endpoints.client);
-        for finding in &session.judgement.findings {
-            let _ = writeln!(
-                self.notes,
-                "\n{}: {who} from {client} (session {})\n  {}, severity {}, basis {}",
-                session.verdict().name(),
-                session.report.id,
-                finding.id,
-                finding.severity.name(),
-                finding.basis.name()
-            );
-            self.wrapped("  ", &finding.explanation);
-            self.wrapped("  ", &format!("Other explanations: {}.", finding.innocent_causes.join("; ")));
+        for found in &session.judgement.findings {
+            let _ = writeln!(self.notes, "\n{}: {who} from {client} (session {})", session.verdict().name(), session.report.id);
+            finding(&mut self.notes, found);
         }
         let untested = session.judgement.tests.iter().find(|test| test.outcome == Outcome::NotTestable);
         if let (Verdict::Undecided, Some(test)) = (session.verdict(), untested) {
             self.notes.push('\n');
-            self.wrapped("", &format!("undecided: {who} from {client}: {}", test.reason));
+            wrap(&mut self.notes, "", &format!("undecided: {who} from {client}: {}", test.reason));
         }
-    }
-
-    fn wrapped(&mut self, indent: &str, text: &str) {
-        wrap(&mut self.notes, indent, text);
     }
 
     fn keystroke(&mut self, event: &KeystrokeEvent, out: &mut Vec<u8>) {
@@ -191,8 +178,15 @@ fn short_time(time: Timestamp) -> String {
     rfc3339(time).get(..19).unwrap_or_default().replace('T', " ")
 }
 
+/// A finding with its basis and everything else that could explain it, indented.
+pub(super) fn finding(out: &mut String, finding: &Finding) {
+    let _ = writeln!(out, "  {}, severity {}, basis {}", finding.id, finding.severity.name(), finding.basis.name());
+    wrap(out, "  ", &finding.explanation);
+    wrap(out, "  ", &format!("Other explanations: {}.", finding.innocent_causes.join("; ")));
+}
+
 /// Adds text in lines that fit.
-fn wrap(out: &mut String, indent: &str, text: &str) {
+pub(super) fn wrap(out: &mut String, indent: &str, text: &str) {
     let options = textwrap::Options::new(usize::from(COLUMNS)).initial_indent(indent).subsequent_indent(indent);
     for line in textwrap::wrap(text, options) {
         out.push_str(&line);

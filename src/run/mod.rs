@@ -1,25 +1,33 @@
 //! Where clocks, files and standard streams are: the only place that does I/O besides `capture`.
 
 mod claims;
+mod document;
+mod judge;
 mod offline;
 
 use std::{
     env,
-    io::{self, IsTerminal, Write},
+    fs::File,
+    io::{self, BufReader, IsTerminal, Write},
 };
 
 use tracing::error;
 
 use crate::{
-    cli::{ClaimsCommand, Cli, Command},
+    cli::{AnalyzeArgs, ClaimsCommand, Cli, Command, When},
     config::{AnalyzeConfig, ConfigError},
 };
+
+/// Bytes of standard input that are read at once.
+const READ_AT_ONCE: usize = 64 * 1024;
 
 /// How a run ended, as the shell sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ExitStatus {
     /// Ran.
     Ok = 0,
+    /// Ran, and found a session implausible; only where that was asked for.
+    Finding = 1,
     /// Usage or configuration error.
     Usage = 2,
     /// An input could not be read to its end.
@@ -32,12 +40,13 @@ pub enum ExitStatus {
 #[must_use]
 pub fn run(cli: Cli) -> ExitStatus {
     let outcome = match cli.command {
-        Command::Analyze(args) => {
-            let no_color = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-            AnalyzeConfig::resolve(args, io::stdout().is_terminal(), no_color)
-                .map_err(Failure::from)
-                .and_then(|config| offline::analyze(config, &mut io::stdout().lock()).map_err(Failure::from))
+        Command::Analyze(args) => analyze(args, cli.manner.color),
+        Command::Judge(args) => {
+            let input = BufReader::with_capacity(READ_AT_ONCE, io::stdin().lock());
+            judge::judge(&args, input, &mut io::stdout().lock())
         }
+        Command::Completions { shell } => document::completions(shell, &mut io::stdout().lock()),
+        Command::Man { command } => document::man(&command, &mut io::stdout().lock()),
         Command::Claims(ClaimsCommand::Check { file }) => claims::check(&file, &mut io::stdout().lock()),
     };
     match outcome {
@@ -47,6 +56,14 @@ pub fn run(cli: Cli) -> ExitStatus {
             let _ = writeln!(io::stderr(), "{mistake}");
             ExitStatus::Usage
         }
+        Err(Failure::Input(problem)) => {
+            error!("{problem}");
+            ExitStatus::Input
+        }
+        Err(Failure::File(problem)) => {
+            error!("{problem}");
+            ExitStatus::Internal
+        }
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitStatus::Ok,
         Err(Failure::Output(error)) => {
             error!("standard output: {error}");
@@ -55,10 +72,29 @@ pub fn run(cli: Cli) -> ExitStatus {
     }
 }
 
+fn analyze(args: AnalyzeArgs, color: When) -> Result<ExitStatus, Failure> {
+    let (is_terminal, no_color) = match color {
+        When::Auto => {
+            let no_color = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+            (args.output.is_none() && io::stdout().is_terminal(), no_color)
+        }
+        When::Always => (true, false),
+        When::Never => (false, true),
+    };
+    let config = AnalyzeConfig::resolve(args, is_terminal, no_color)?;
+    let Some(path) = config.output.clone() else {
+        return Ok(offline::analyze(config, &mut io::stdout().lock())?);
+    };
+    let mut file = File::create(&path).map_err(|source| ConfigError::Create { path: path.clone(), source })?;
+    offline::analyze(config, &mut file).map_err(|error| Failure::File(format!("{}: {error}", path.display())))
+}
+
 /// Why a command did not end well.
 #[derive(Debug)]
 enum Failure {
     Config(ConfigError),
+    Input(String),
+    File(String),
     Output(io::Error),
 }
 

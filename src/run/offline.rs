@@ -5,7 +5,7 @@ use std::{
     time::Instant,
 };
 
-use tracing::warn;
+use tracing::{debug, warn};
 
 use super::ExitStatus;
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     engine::{Engine, EngineLimits},
     event::{Event, InputSummary, Summary},
     judge::verdict::Verdict,
-    output::{Context, Format, Ndjson, Table, escape},
+    output::{Context, Csv, Format, Ndjson, Table, escape},
 };
 
 /// Bytes of output that are collected before they are written.
@@ -29,6 +29,7 @@ const WRITE_AT: usize = 64 * 1024;
 pub(super) fn analyze(config: AnalyzeConfig, out: &mut impl Write) -> io::Result<ExitStatus> {
     let started = Instant::now();
     let mut engine = Engine::new(EngineLimits { vlan_in_key: config.vlan_in_key, ..EngineLimits::default() });
+    let fail_on_finding = config.fail_on_finding;
     let mut merge = Merge::new(config.inputs.clone());
     let mut writer = Writer::new(&config, out);
     let correlator = Correlator::new(config.claims);
@@ -39,7 +40,13 @@ pub(super) fn analyze(config: AnalyzeConfig, out: &mut impl Write) -> io::Result
     engine.finish();
     writer.drain(&mut engine, &correlator)?;
     let inputs = input_summaries(merge);
-    let status = if inputs.iter().any(|input| input.error.is_some()) { ExitStatus::Input } else { ExitStatus::Ok };
+    let status = if inputs.iter().any(|input| input.error.is_some()) {
+        ExitStatus::Input
+    } else if fail_on_finding && writer.implausible > 0 {
+        ExitStatus::Finding
+    } else {
+        ExitStatus::Ok
+    };
     let summary = Summary {
         counters: *engine.counters(),
         sessions: writer.sessions,
@@ -48,6 +55,7 @@ pub(super) fn analyze(config: AnalyzeConfig, out: &mut impl Write) -> io::Result
         elapsed_s: started.elapsed().as_secs_f64(),
         inputs,
     };
+    debug!("{} packets in {:.3} s, {} sessions", summary.counters.packets, summary.elapsed_s, summary.sessions);
     writer.finish(&summary)?;
     Ok(status)
 }
@@ -88,6 +96,7 @@ impl<'a, W: Write> Writer<'a, W> {
             format: match config.format {
                 OutputFormat::Table => Box::new(Table::new(config.color)),
                 OutputFormat::Ndjson => Box::new(Ndjson::new(context)),
+                OutputFormat::Csv => Box::new(Csv::new(context)),
             },
             keystrokes: config.keystrokes,
             events: Vec::new(),

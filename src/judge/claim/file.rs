@@ -4,7 +4,7 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use toml::{Spanned, value::Datetime};
 
-use super::{ClaimedPlace, Claims, Identity, MatchBlock, Middlebox, Problem, Sensor};
+use super::{ClaimedPlace, Claims, DEFAULT_RADIUS_KM, Identity, LARGEST_RADIUS_KM, MatchBlock, Middlebox, Problem, Sensor};
 use crate::{
     judge::{
         delay_model::Access,
@@ -12,12 +12,6 @@ use crate::{
     },
     time::Timestamp,
 };
-
-/// How exact a claim is where it does not say, in kilometres.
-const DEFAULT_RADIUS_KM: f64 = 50.0;
-
-/// Half of Earth's circumference: no claim is less exact.
-const LARGEST_RADIUS_KM: f64 = 20_038.0;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]

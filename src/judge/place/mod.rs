@@ -13,6 +13,9 @@ use std::fmt;
 /// Mean Earth radius in kilometres: IUGG's R1 = (2a + b) / 3 of WGS 84, rounded to 0.1 m.
 const EARTH_RADIUS_KM: f64 = 6371.0088;
 
+/// Half of a great circle in kilometres: nothing on Earth is farther from anything.
+pub const FARTHEST_KM: f64 = std::f64::consts::PI * EARTH_RADIUS_KM;
+
 /// A point on Earth in degrees (WGS 84), north and east positive, with a name to show.
 ///
 /// The coordinates are finite and in range, since every way to make a place checks them.

@@ -1,29 +1,49 @@
 //! `alert`.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{ClaimRecord, EndpointRecord, FindingRecord, Head, rfc3339};
 use crate::{event::AlertEvent, output::escape};
 
 /// An `alert` record.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(in crate::output) struct AlertRecord<'a> {
     #[serde(flatten)]
     head: Head<'a>,
+    /// Stable over runs: hash of the five-tuple, the client's initial sequence number (else the first frame's time) and the
+    /// finding's id.
     alert_id: &'a str,
+    /// 0, then one more when the finding escalates; the delivery key is `alert_id` with `revision`.
     revision: u32,
+    /// When it was raised, in capture time, RFC 3339 UTC.
+    #[schemars(extend("format" = "date-time"))]
     time: String,
+    /// The session that it is about.
     session_id: String,
+    /// Community ID, version 1, of the session.
     community_id: &'a str,
+    /// Application protocol of the session.
     protocol: &'static str,
+    /// When the session began, RFC 3339 UTC.
+    #[schemars(extend("format" = "date-time"))]
     start: String,
+    /// Who claims; escaped.
     identity: String,
+    /// The end that types.
     client: EndpointRecord,
+    /// The other end.
     server: EndpointRecord,
+    /// Severity of the finding.
+    #[schemars(extend("enum" = ["info", "low", "medium", "high", "critical"]))]
     severity: &'static str,
+    /// What does not fit.
     finding: FindingRecord<'a>,
+    /// The claim that it does not fit.
     claim: ClaimRecord<'a>,
+    /// How good the capture is; null: not measured.
     quality: Option<()>,
+    /// The whole of it in one sentence.
     message: String,
 }
 

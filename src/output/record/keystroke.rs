@@ -1,5 +1,6 @@
 //! `keystroke`.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Head, rfc3339};
@@ -10,20 +11,34 @@ use crate::{
 };
 
 /// A `keystroke` record.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(in crate::output) struct KeystrokeRecord<'a> {
     #[serde(flatten)]
     head: Head<'a>,
+    /// The session that it belongs to.
     session_id: String,
+    /// When the packet that carried it passed the sensor, RFC 3339 UTC.
+    #[schemars(extend("format" = "date-time"))]
     time: String,
+    /// Position in the session, from 0.
     index: u64,
+    /// What it is.
+    #[schemars(extend("enum" = ["press", "release", "press_release", "repeat", "paste"]))]
     kind: &'static str,
+    /// Kind of key, as far as lengths tell; never the key.
+    #[schemars(extend("enum" = ["char", "edit", "navigation", "control", "unknown"]))]
     class: &'static str,
+    /// Length of the SSH packet (or TLS record, or message) that carried it, in bytes.
     bytes: u32,
+    /// Since the keystroke before, in milliseconds; null for the first, and where there is a gap between.
     interval_ms: Option<f64>,
+    /// From key to echo at the sensor, in milliseconds; null without echo.
     echo_ms: Option<f64>,
+    /// The last round trip to the client before it became known, in milliseconds; null before the first.
     client_rtt_ms: Option<f64>,
+    /// What it was recognised by.
     method: &'static str,
+    /// Chance that it is a keystroke, 0 to 1.
     confidence: f64,
 }
 

@@ -1,5 +1,6 @@
 //! `session`.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{ClaimRecord, EndpointRecord, FindingRecord, Head, rfc3339};
@@ -15,37 +16,74 @@ use crate::{
 };
 
 /// A `session` record.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(in crate::output) struct SessionRecord<'a> {
     #[serde(flatten)]
     head: Head<'a>,
+    /// Hash of the first frame's time, the five-tuple and the encapsulation: 16 hexadecimal digits.
     session_id: String,
+    /// 0 at the first report, then one more each time; values are cumulative, and the last wins.
     update: u32,
+    /// Community ID, version 1, of the five-tuple.
     community_id: &'a str,
+    /// File or interface, escaped; null where it is not known.
     input: Option<&'a str>,
+    /// How it stands or ended.
+    #[schemars(extend("enum" = ["open", "closed", "timed_out", "evicted", "eof"]))]
     state: &'static str,
+    /// Time of its first frame, RFC 3339 UTC.
+    #[schemars(extend("format" = "date-time"))]
     start: String,
+    /// Time of its last frame, RFC 3339 UTC.
+    #[schemars(extend("format" = "date-time"))]
     end: String,
+    /// From `start` to `end`, in milliseconds.
     duration_ms: f64,
+    /// The end that types.
     client: EndpointRecord,
+    /// The other end.
     server: EndpointRecord,
+    /// How it is known which end is the client.
+    #[schemars(extend("enum" = ["syn", "banner", "port", "first_seen"]))]
     client_evidence: &'static str,
+    /// VLANs and tunnels around the session, the outermost first; empty where there is none.
     encapsulation: Vec<EncapsulationRecord>,
+    /// Transport protocol.
+    #[schemars(extend("enum" = ["tcp", "udp"]))]
     transport: &'static str,
+    /// Application protocol, such as `ssh`; `unknown` where it is not known.
     protocol: &'static str,
+    /// What the protocol was recognised by.
+    #[schemars(extend("enum" = ["handshake", "signature", "behaviour", "port"]))]
     identified_by: &'static str,
+    /// Whether the beginning was not captured.
     midstream: bool,
+    /// The `session_id` of the same session seen elsewhere; null where there is none.
     duplicate_of: Option<&'a str>,
+    /// What the protocol says in clear.
     details: SshRecord<'a>,
+    /// What was counted, by the side that sent it.
     traffic: Sides<TrafficRecord>,
+    /// Marks of the TCP stacks; null: not measured.
     stack: Option<()>,
+    /// How good the capture is; null: not measured.
     quality: Option<()>,
+    /// Round trips, split at the sensor: `client` is sensor to client and back, `server` sensor to server and back.
     rtt: Sides<RttRecord>,
+    /// Round trips of the client program; null: not measured.
     app_rtt: Option<()>,
+    /// What was typed, as counts and times; null where it could not be recovered (hidden by the client, compressed, cipher not
+    /// known, beginning not captured).
     keystrokes: Option<KeystrokesRecord>,
+    /// The claim that the session was held against; null where none matches.
     claim: Option<ClaimRecord<'a>>,
+    /// The answer over all tests. `consistent` means that nothing contradicts the claim, never "genuine"; `undecided` that it
+    /// could not be said, and `tests` tell why.
+    #[schemars(extend("enum" = ["consistent", "implausible", "undecided", "no_claim"]))]
     verdict: &'static str,
+    /// Every test, those that could not run among them.
     tests: Vec<TestRecord<'a>>,
+    /// What does not fit; empty where everything does.
     findings: Vec<FindingRecord<'a>>,
 }
 
@@ -87,15 +125,19 @@ impl<'a> SessionRecord<'a> {
 }
 
 /// What a session's packets came wrapped in.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct EncapsulationRecord {
+    /// Which kind, such as `vlan`.
     kind: &'static str,
+    /// Its number: the VLAN's identifier.
     id: u16,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct Sides<T> {
+    /// Of the client's side.
     client: T,
+    /// Of the server's side.
     server: T,
 }
 
@@ -105,17 +147,27 @@ impl<T> Sides<T> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct SshRecord<'a> {
+    /// Version line of the client, escaped; null where it was not captured.
     client_version: Option<String>,
+    /// Version line of the server, escaped; null where it was not captured.
     server_version: Option<String>,
+    /// Key exchange agreed on; null where it was not captured.
     kex: Option<&'a str>,
+    /// Cipher from client to server; null where it was not captured.
     cipher: Option<&'a str>,
+    /// Integrity check from client to server; null where it was not captured, or the cipher has its own.
     mac: Option<&'a str>,
+    /// Compression from client to server; null where it was not captured.
     compression: Option<&'a str>,
+    /// HASSH of the client: MD5 of its algorithm lists; null where they were not captured.
     hassh: Option<&'a str>,
+    /// HASSH of the server; null where its algorithm lists were not captured.
     hassh_server: Option<&'a str>,
+    /// How the login went; null: not measured.
     auth: Option<()>,
+    /// Whether the client hides keystrokes among chaff; null where that could not be seen.
     obfuscated_keystrokes: Option<bool>,
 }
 
@@ -136,14 +188,21 @@ impl<'a> SshRecord<'a> {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct TrafficRecord {
+    /// Frames, copies left out.
     packets: u64,
+    /// Bytes of frames on the wire, copies left out.
     bytes: u64,
+    /// Bytes of TCP or UDP payload on the wire, copies left out.
     payload_bytes: u64,
+    /// Segments that were sent again.
     retransmitted: u32,
+    /// Segments that came late.
     out_of_order: u32,
+    /// Copies of frames made on the way to the sensor.
     duplicated: u32,
+    /// Holes in the stream that were never filled.
     gaps: u32,
 }
 
@@ -161,15 +220,23 @@ impl TrafficRecord {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct RttRecord {
+    /// Round trip of the TCP handshake in milliseconds; null where it was not captured.
     handshake_ms: Option<f64>,
+    /// How many round trips were measured.
     samples: u64,
+    /// Smallest round trip in milliseconds, raw; null without samples.
     min_ms: Option<f64>,
+    /// Smallest round trip that is no accident, in milliseconds: what is judged. Null without samples.
     floor_ms: Option<f64>,
+    /// How the floor was chosen; null without one.
     floor_method: Option<&'static str>,
+    /// Median in milliseconds; null without samples.
     p50_ms: Option<f64>,
+    /// 95th percentile in milliseconds; null without samples.
     p95_ms: Option<f64>,
+    /// Largest round trip in milliseconds; null without samples.
     max_ms: Option<f64>,
 }
 
@@ -189,21 +256,36 @@ impl RttRecord {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct KeystrokesRecord {
+    /// Keystrokes of any kind.
     count: u64,
+    /// Single keys, those without echo included.
     presses: u64,
+    /// Keys let go; null where the protocol does not show them.
     releases: Option<u64>,
+    /// Repeats of keys held down.
     repeats: u64,
+    /// Pieces of text that came at once.
     pastes: u64,
+    /// Keys without echo.
     silent: u64,
+    /// What keystrokes were recognised by.
     method: &'static str,
+    /// Mean confidence of the keystrokes, 0 to 1; null without keys.
     reliability: Option<f64>,
+    /// From one press to the next, repeats and runs without echo left out, in milliseconds; null without samples.
     interval_ms: Option<QuantilesRecord>,
+    /// From press to release, in milliseconds; null where the protocol does not show releases.
     hold_ms: Option<QuantilesRecord>,
+    /// From key to echo at the sensor, in milliseconds; null without samples.
     echo_ms: Option<QuantilesRecord>,
+    /// From the end of output that was more than an echo to the next key, in milliseconds; null without samples.
     response_ms: Option<QuantilesRecord>,
+    /// Who or what types.
+    #[schemars(extend("enum" = ["human", "scripted", "mixed", "unknown"]))]
     input_kind: &'static str,
+    /// Why that is believed.
     input_kind_reason: &'static str,
 }
 
@@ -228,16 +310,25 @@ impl KeystrokesRecord {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct QuantilesRecord {
+    /// How many samples.
     samples: u64,
+    /// Smallest, in milliseconds.
     min: f64,
+    /// 5th percentile, in milliseconds.
     p5: f64,
+    /// 10th percentile, in milliseconds.
     p10: f64,
+    /// 25th percentile, in milliseconds.
     p25: f64,
+    /// Median, in milliseconds.
     p50: f64,
+    /// 75th percentile, in milliseconds.
     p75: f64,
+    /// 95th percentile, in milliseconds.
     p95: f64,
+    /// Largest, in milliseconds.
     max: f64,
 }
 
@@ -258,16 +349,21 @@ impl QuantilesRecord {
     }
 }
 
-#[derive(Serialize)]
-struct TestRecord<'a> {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct TestRecord<'a> {
+    /// The finding that it looks for.
     id: &'a str,
+    /// What came of it.
+    #[schemars(extend("enum" = ["fits", "exceeds", "not_testable"]))]
     outcome: &'static str,
+    /// Why, with numbers.
     reason: &'a str,
+    /// How many samples it had.
     samples: u64,
 }
 
 impl<'a> TestRecord<'a> {
-    fn new(test: &'a Test) -> Self {
+    pub(super) fn new(test: &'a Test) -> Self {
         Self { id: test.id, outcome: test.outcome.name(), reason: &test.reason, samples: test.samples }
     }
 }

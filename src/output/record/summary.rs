@@ -1,5 +1,6 @@
 //! `summary`.
 
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Head, rfc3339};
@@ -9,24 +10,41 @@ use crate::{
 };
 
 /// The `summary` record.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 pub(in crate::output) struct SummaryRecord<'a> {
     #[serde(flatten)]
     head: Head<'a>,
+    /// Frames read.
     packets: u64,
+    /// Bytes of frames on the wire.
     bytes: u64,
+    /// Frames that could not be decoded and should have been: damaged, cut, or of a link type that is not supported.
     undecoded: u64,
+    /// Frames cut by a snaplen.
     truncated: u64,
+    /// Copies of frames.
     duplicated: u64,
+    /// Fragments of IP packets.
     fragments: FragmentsRecord,
+    /// What was lost, by the place that lost it.
     dropped: DroppedRecord,
+    /// Flows, by kind.
     flows: FlowsRecord,
+    /// Sessions reported.
     sessions: u64,
+    /// Alerts raised.
     alerts: u64,
+    /// Time of the first frame, RFC 3339 UTC; null without frames.
+    #[schemars(extend("format" = "date-time"))]
     first_time: Option<String>,
+    /// Time of the last frame, RFC 3339 UTC; null without frames.
+    #[schemars(extend("format" = "date-time"))]
     last_time: Option<String>,
+    /// How long the run took, in seconds of the wall clock.
     elapsed_s: f64,
+    /// Frames per second of the wall clock; 0 where the run was too short to tell.
     packets_per_s: f64,
+    /// Each input, in the order given.
     inputs: Vec<InputRecord<'a>>,
 }
 
@@ -60,35 +78,52 @@ impl<'a> SummaryRecord<'a> {
     }
 }
 
-/// Packets that came together, and frames with fragments that came to nothing.
-#[derive(Serialize)]
+/// Fragments of IP packets.
+/// Fragments of IP packets.
+#[derive(Serialize, JsonSchema)]
 struct FragmentsRecord {
+    /// Packets that were put together.
     reassembled: u64,
+    /// Frames with fragments that came to nothing.
     dropped: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct DroppedRecord {
+    /// Frames that the kernel had no room for.
     kernel: u64,
+    /// Frames that the capture ring had no room for.
     ring: u64,
+    /// Frames or observations that a channel had no room for.
     channel: u64,
+    /// Flows that the flow table had no room for.
     table: u64,
+    /// Records that an output had no room for.
     output: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct FlowsRecord {
+    /// TCP flows.
     tcp: u64,
+    /// UDP flows.
     udp: u64,
+    /// Flows whose protocol was recognised.
     identified: u64,
+    /// Sessions with at least one keystroke.
     interactive: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct InputRecord<'a> {
+    /// As given, escaped; `-` is standard input.
     path: String,
+    /// Whether it was read to its end.
+    #[schemars(extend("enum" = ["ok", "error"]))]
     status: &'static str,
+    /// What went wrong; null where nothing did.
     error: Option<&'a str>,
+    /// Frames that were read.
     frames: u64,
 }
 

@@ -1,0 +1,84 @@
+//! The field reference: one table a record, made from its schema.
+
+use std::fmt::Write;
+
+use serde_json::Value;
+
+/// One field of a record.
+#[derive(Debug)]
+pub(crate) struct Field {
+    /// From the record's root: `rtt.client.floor_ms`, `tests[].id`.
+    pub(crate) path: String,
+    /// Type, or types.
+    pub(crate) kind: String,
+    pub(crate) description: String,
+}
+
+/// The page as Markdown.
+pub(crate) fn page(schemas: &[(&str, Value)]) -> String {
+    let mut page = "# Fields of the records\n\nMade from the types that write them; do not edit. After a change of a record: \
+                    `KEYWITNESS_BLESS=1 cargo test --test schema`.\n\nTimes are RFC 3339 in UTC with nanoseconds. Durations carry \
+                    their unit in the name. What was not measured is `null`, never 0. Texts from\nthe network are escaped and cut \
+                    at 256 bytes. The same as JSON Schema (draft 2020-12): `schema/*.json` beside this page.\n"
+        .to_owned();
+    for (name, schema) in schemas {
+        let what = if *name == "judge" { "The answer of `keywitness judge`".to_owned() } else { format!("`{name}`") };
+        let _ = writeln!(page, "\n## {what}\n\n| field | type | meaning |\n|---|---|---|");
+        for Field { path, kind, description } in of(schema) {
+            let _ = writeln!(page, "| `{path}` | {kind} | {description} |");
+        }
+    }
+    page
+}
+
+/// All fields in the order in which they are written.
+pub(crate) fn of(schema: &Value) -> Vec<Field> {
+    let mut fields = Vec::new();
+    match schema["oneOf"].as_array() {
+        Some(variants) => variants.iter().for_each(|variant| below(variant, "", &mut fields)),
+        None => below(schema, "", &mut fields),
+    }
+    fields
+}
+
+fn below(schema: &Value, path: &str, fields: &mut Vec<Field>) {
+    let order = schema["required"].as_array().map(Vec::as_slice).unwrap_or_default();
+    for name in order.iter().filter_map(Value::as_str) {
+        let field = &schema["properties"][name];
+        let path = format!("{path}{name}");
+        fields.push(Field { path: path.clone(), kind: kind(field), description: description(field) });
+        let shape = shape(field);
+        below(shape, &format!("{path}."), fields);
+        below(&shape["items"], &format!("{path}[]."), fields);
+    }
+}
+
+/// The field itself where it can be null.
+fn shape(field: &Value) -> &Value {
+    let choices = field["anyOf"].as_array().map(Vec::as_slice).unwrap_or_default();
+    choices.iter().find(|choice| choice["type"] != "null").unwrap_or(field)
+}
+
+fn kind(field: &Value) -> String {
+    if let Some(value) = field["const"].as_str() {
+        return format!("`{value}`");
+    }
+    if let Some(values) = field["enum"].as_array() {
+        let names: Vec<String> =
+            values.iter().map(|value| value.as_str().map_or_else(|| "null".to_owned(), |v| format!("`{v}`"))).collect();
+        return names.join(", ");
+    }
+    let named = |kind: &Value| kind.as_str().unwrap_or("any").to_owned();
+    if let Some(choices) = field["anyOf"].as_array() {
+        return choices.iter().map(kind).collect::<Vec<_>>().join(" or ");
+    }
+    match &field["type"] {
+        Value::Array(kinds) => kinds.iter().map(named).collect::<Vec<_>>().join(" or "),
+        one if one == "array" && !field["items"].is_null() => format!("array of {}", kind(&field["items"])),
+        one => named(one),
+    }
+}
+
+fn description(field: &Value) -> String {
+    field["description"].as_str().unwrap_or_default().replace('\n', " ").replace('|', "\\|")
+}
