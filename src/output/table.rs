@@ -9,7 +9,7 @@ use super::{
     record::{class, kind, rfc3339},
 };
 use crate::{
-    event::{Event, KeystrokeEvent, SessionEvent, Summary},
+    event::{Event, InputState, KeystrokeEvent, SessionEvent, Summary},
     flow::{Endpoint, SessionId},
     judge::{Outcome, verdict::Verdict},
     time::{Span, Timestamp},
@@ -178,7 +178,7 @@ impl Format for Table {
             counters.duplicated,
             summary.elapsed_s
         );
-        for input in &summary.inputs {
+        for input in summary.inputs.iter().filter(|input| input.status == InputState::Error) {
             let Some(error) = &input.error else { continue };
             let path = escape::text(input.path.as_bytes());
             wrap(&mut text, "", &format!("not read to its end: {path} ({} frames read): {error}", input.frames));

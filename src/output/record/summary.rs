@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::{Head, rfc3339};
 use crate::{
-    event::{InputSummary, Summary},
+    event::{InputState, InputSummary, Summary},
     output::escape,
 };
 
@@ -87,7 +87,11 @@ impl<'a> InputRecord<'a> {
     fn new(input: &'a InputSummary) -> Self {
         Self {
             path: escape::text(input.path.as_bytes()),
-            status: if input.error.is_some() { "error" } else { "ok" },
+            status: match input.status {
+                InputState::Ok => "ok",
+                InputState::Skipped => "skipped",
+                InputState::Error => "error",
+            },
             error: input.error.as_deref(),
             frames: input.frames,
         }
