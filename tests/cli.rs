@@ -268,7 +268,7 @@ protocol identified_by midstream duplicate_of details traffic stack quality rtt 
 /alert/server ip port
 /alert/finding id severity basis measured expected margin unit samples p_value null_model null_n explanation innocent_causes attack
 /alert/claim identity places matched_place distance_km source claims_sha256
-/summary packets bytes undecoded truncated duplicated dropped flows sessions alerts first_time last_time elapsed_s packets_per_s inputs
+/summary packets bytes undecoded truncated duplicated out_of_order clock_steps dropped flows sessions alerts first_time last_time elapsed_s packets_per_s inputs
 /summary/dropped kernel ring channel table output
 /summary/flows tcp udp identified interactive
 /summary/inputs path status error

@@ -222,3 +222,35 @@ fn a_session_over_three_rotated_files_is_one() {
         }
     }
 }
+
+/// The summary's numbers of frames out of order and of clock steps, and the sessions.
+fn disorder(folder: &TempDir, packets: &[Packet]) -> (Value, Value, usize) {
+    let run = analyze([file(folder, "clock", PLAIN.write(packets)).as_str()]);
+    let summary = summary(&run);
+    assert_eq!(run.status, 0);
+    (summary["out_of_order"].clone(), summary["clock_steps"].clone(), of(&run.records(), "session").len())
+}
+
+#[test]
+fn frames_out_of_order_and_clock_steps_are_counted() {
+    const SECOND: u64 = 1_000_000_000;
+    let folder = tempfile::tempdir().unwrap();
+    let packets = pcap::read("ssh-far");
+    assert_eq!(disorder(&folder, &packets), (0.into(), 0.into(), 1));
+
+    let mut swapped = packets.clone();
+    swapped.swap(100, 101);
+    assert_eq!(disorder(&folder, &swapped), (1.into(), 0.into(), 1));
+
+    let mut stepped = packets.clone();
+    let half = packets.len() / 2;
+    stepped[half..].iter_mut().for_each(|packet| packet.time -= 10 * SECOND);
+    let late = stepped[half..].iter().filter(|packet| packet.time < packets[half - 1].time).count();
+    assert_eq!(disorder(&folder, &stepped), (late.into(), 1.into(), 1));
+
+    stepped[half..].iter_mut().for_each(|packet| packet.time += 3610 * SECOND);
+    assert_eq!(disorder(&folder, &stepped), (0.into(), 1.into(), 1));
+
+    let table = keywitness(["analyze", &file(&folder, "clock", PLAIN.write(&stepped))]);
+    assert!(table.stdout.contains("the clock was set during the capture (1)"), "{}", table.stdout);
+}

@@ -178,6 +178,14 @@ impl Format for Table {
             counters.duplicated,
             summary.elapsed_s
         );
+        if counters.clock_steps > 0 {
+            let steps = counters.clock_steps;
+            wrap(
+                &mut text,
+                "",
+                &format!("the clock was set during the capture ({steps}): times before and after do not compare"),
+            );
+        }
         for input in summary.inputs.iter().filter(|input| input.status == InputState::Error) {
             let Some(error) = &input.error else { continue };
             let path = escape::text(input.path.as_bytes());

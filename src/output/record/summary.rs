@@ -18,6 +18,8 @@ pub(in crate::output) struct SummaryRecord<'a> {
     undecoded: u64,
     truncated: u64,
     duplicated: u64,
+    out_of_order: u64,
+    clock_steps: u32,
     dropped: DroppedRecord,
     flows: FlowsRecord,
     sessions: u64,
@@ -40,6 +42,8 @@ impl<'a> SummaryRecord<'a> {
             undecoded: counters.undecoded,
             truncated: counters.truncated,
             duplicated: counters.duplicated,
+            out_of_order: counters.out_of_order,
+            clock_steps: counters.clock_steps,
             dropped: DroppedRecord { kernel: 0, ring: 0, channel: 0, table: counters.dropped_flows, output: 0 },
             flows: FlowsRecord {
                 tcp: counters.tcp_flows,
