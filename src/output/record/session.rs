@@ -30,7 +30,7 @@ pub(in crate::output) struct SessionRecord<'a> {
     client: EndpointRecord,
     server: EndpointRecord,
     client_evidence: &'static str,
-    encapsulation: [(); 0],
+    encapsulation: Vec<EncapsulationRecord>,
     transport: &'static str,
     protocol: &'static str,
     identified_by: &'static str,
@@ -65,7 +65,7 @@ impl<'a> SessionRecord<'a> {
             client: EndpointRecord::new(report.endpoints.client, report.mac.client),
             server: EndpointRecord::new(report.endpoints.server, report.mac.server),
             client_evidence: evidence(report.evidence),
-            encapsulation: [],
+            encapsulation: report.vlan.map(|id| EncapsulationRecord { kind: "vlan", id }).into_iter().collect(),
             transport: "tcp",
             protocol: "ssh",
             identified_by: identified_by(report.identified_by),
@@ -84,6 +84,13 @@ impl<'a> SessionRecord<'a> {
             findings: event.judgement.findings.iter().map(FindingRecord::new).collect(),
         }
     }
+}
+
+/// What a session's packets came wrapped in.
+#[derive(Serialize)]
+struct EncapsulationRecord {
+    kind: &'static str,
+    id: u16,
 }
 
 #[derive(Serialize)]
@@ -197,6 +204,7 @@ struct KeystrokesRecord {
     echo_ms: Option<QuantilesRecord>,
     response_ms: Option<QuantilesRecord>,
     input_kind: &'static str,
+    input_kind_reason: &'static str,
 }
 
 impl KeystrokesRecord {
@@ -213,8 +221,9 @@ impl KeystrokesRecord {
             interval_ms: keystrokes.interval.as_ref().map(QuantilesRecord::new),
             hold_ms: None,
             echo_ms: keystrokes.echo.as_ref().map(QuantilesRecord::new),
-            response_ms: None,
-            input_kind: "unknown",
+            response_ms: keystrokes.response.as_ref().map(QuantilesRecord::new),
+            input_kind: keystrokes.origin.name(),
+            input_kind_reason: keystrokes.origin_reason,
         }
     }
 }

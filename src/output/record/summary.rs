@@ -20,6 +20,7 @@ pub(in crate::output) struct SummaryRecord<'a> {
     duplicated: u64,
     out_of_order: u64,
     clock_steps: u32,
+    fragments: FragmentsRecord,
     dropped: DroppedRecord,
     flows: FlowsRecord,
     sessions: u64,
@@ -44,6 +45,7 @@ impl<'a> SummaryRecord<'a> {
             duplicated: counters.duplicated,
             out_of_order: counters.out_of_order,
             clock_steps: counters.clock_steps,
+            fragments: FragmentsRecord { reassembled: counters.reassembled, dropped: counters.dropped_fragments },
             dropped: DroppedRecord { kernel: 0, ring: 0, channel: 0, table: counters.dropped_flows, output: 0 },
             flows: FlowsRecord {
                 tcp: counters.tcp_flows,
@@ -60,6 +62,13 @@ impl<'a> SummaryRecord<'a> {
             inputs: summary.inputs.iter().map(InputRecord::new).collect(),
         }
     }
+}
+
+/// Packets that came together, and frames with fragments that came to nothing.
+#[derive(Serialize)]
+struct FragmentsRecord {
+    reassembled: u64,
+    dropped: u64,
 }
 
 #[derive(Serialize)]
