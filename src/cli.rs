@@ -79,11 +79,13 @@ analysed, and the summary says which; it wins over 1); 4 internal error.
 
 Examples:
   keywitness analyze capture.pcap
-  keywitness analyze --claims claims.toml day1.pcapng day2.pcapng
+  keywitness analyze --claims claims.toml day1.pcapng day2.pcap.gz
+  keywitness analyze /var/captures
   tcpdump -w - port 22 | keywitness analyze --format ndjson --keystrokes -")]
 pub struct AnalyzeArgs {
-    /// Captures (pcap or pcapng), read as one stream in the order of time; `-` is standard input.
-    #[arg(required = true, value_name = "FILE")]
+    /// Captures (pcap or pcapng, also compressed with gzip or zstd), read as one stream in the order of time; a folder stands
+    /// for the captures in it, without those in folders below it; `-` is standard input.
+    #[arg(required = true, value_name = "FILE|DIR")]
     pub inputs: Vec<PathBuf>,
 
     /// Who claims to be where (TOML). Without it sessions are measured and not judged.

@@ -6,6 +6,7 @@
 //! running maximum: before a frame that moves it on, every deadline up to it fires. A frame that comes late is handled at
 //! its own time and fires nothing.
 
+mod clock;
 mod session;
 
 use std::{
@@ -13,7 +14,10 @@ use std::{
     collections::{BinaryHeap, VecDeque},
 };
 
-use self::session::Session;
+use self::{
+    clock::{Clock, ClockOfFlow},
+    session::Session,
+};
 pub use crate::observation::Counters;
 use crate::{
     flow::{
@@ -67,6 +71,7 @@ pub struct Engine {
     /// Deadlines of sessions, earliest first; a session that has a new one leaves the old one behind.
     deadlines: BinaryHeap<Reverse<(Timestamp, SessionId, FlowId)>>,
     stream_time: Timestamp,
+    clock: Clock,
     sessions: usize,
     counters: Counters,
     ready: VecDeque<Observation>,
@@ -79,6 +84,7 @@ struct Attachment {
     handshake: Handshake,
     guess: PerSide<Guess>,
     session: Option<Box<Session>>,
+    clock: ClockOfFlow,
 }
 
 impl Attached for Attachment {
@@ -97,6 +103,7 @@ impl Engine {
             fragments: FragmentTable::new(limits.fragments),
             deadlines: BinaryHeap::new(),
             stream_time: Timestamp::MIN,
+            clock: Clock::default(),
             sessions: 0,
             counters: Counters::default(),
             ready: VecDeque::new(),
@@ -119,6 +126,7 @@ impl Engine {
             self.stream_time = frame.time;
         }
         self.count(frame);
+        self.clock.on_frame(frame.input, frame.time);
         match decode(frame) {
             Ok(packet) => match &packet.transport {
                 Transport::Tcp(segment) => self.handle_tcp(frame, &packet, segment),
@@ -128,6 +136,7 @@ impl Engine {
             },
             Err(reason) => self.note_undecoded(reason),
         }
+        self.counters.clock_steps = self.clock.steps();
     }
 
     /// When the next deadline falls due, as far as is known. It may turn out to be idle.
@@ -200,6 +209,7 @@ impl Engine {
         let counters = &mut self.counters;
         counters.packets += 1;
         counters.bytes += u64::from(frame.original_len);
+        counters.out_of_order += u64::from(frame.time < self.stream_time);
         counters.truncated += u64::from((frame.bytes.len() as u64) < u64::from(frame.original_len));
         counters.first_time = Some(counters.first_time.map_or(frame.time, |first| first.min(frame.time)));
         counters.last_time = Some(counters.last_time.map_or(frame.time, |last| last.max(frame.time)));
@@ -289,6 +299,7 @@ impl Engine {
         let arrival = half.observe(segment, packet.ip.identification, frame.time, frame.original_len);
         self.counters.duplicated += u64::from(arrival == Arrival::Duplicate);
         flow.attached.handshake.on_segment(side, segment, arrival, frame.time);
+        flow.attached.clock.on_segment(&mut self.clock, side, segment, frame.time);
         let reset =
             segment.flags.has(TcpFlags::RST) && next.is_none_or(|next| segment.seq.since(next).unsigned_abs() <= RESET_REACH);
         let closes = flow.life == Life::Open && (reset || (flow.halves.client.finished && flow.halves.server.finished));
@@ -343,6 +354,7 @@ impl Engine {
             flow.halves.swap();
             flow.mac.swap();
             flow.attached.guess.swap();
+            flow.attached.clock.swap();
         } else if session.roles_known() && flow.evidence != Evidence::Syn {
             flow.evidence = Evidence::Banner;
         }
@@ -383,8 +395,9 @@ impl Engine {
         }
     }
 
-    fn insert(&mut self, flow: Flow<Attachment>) -> FlowId {
+    fn insert(&mut self, mut flow: Flow<Attachment>) -> FlowId {
         let now = flow.first_time;
+        flow.attached.clock = ClockOfFlow::new(&self.clock);
         let (id, evicted) = self.table.insert(flow);
         if let Some(evicted) = evicted {
             self.end_flow(evicted, SessionState::Evicted, now);
@@ -400,7 +413,8 @@ impl Engine {
             return;
         }
         self.counters.identified += 1;
-        let report = session.finish(&flow, flow.attached.handshake.rtt(), state);
+        let mut report = session.finish(&flow, flow.attached.handshake.rtt(), state);
+        report.clock_steps = flow.attached.clock.steps();
         self.counters.interactive += u64::from(report.keystrokes.is_some_and(|keystrokes| keystrokes.count > 0));
         let (frame, ready, id) = (self.frame, &mut self.ready, session.id());
         session.take_keystrokes(|sequence, body| {

@@ -106,10 +106,23 @@ pub struct Summary {
 pub struct InputSummary {
     /// Path as given; `-` for standard input.
     pub path: String,
-    /// What went wrong, if anything did.
+    /// How it ended.
+    pub status: InputState,
+    /// What went wrong, if anything did; of a file that was skipped, what it is instead of a capture.
     pub error: Option<String>,
     /// Frames that were read all the same.
     pub frames: u64,
+}
+
+/// How an input ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InputState {
+    /// Read to its end.
+    Ok,
+    /// In a folder beside captures, and none itself.
+    Skipped,
+    /// Not read, or not to its end.
+    Error,
 }
 
 impl SessionEvent {

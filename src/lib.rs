@@ -19,7 +19,8 @@
 //! ```
 //!
 //! * [`time`]: capture time in integer nanoseconds; there is no `now()`.
-//! * [`capture`]: pcap and pcapng files and streams; several inputs merged by time. Hands on batches of frames by reference.
+//! * [`capture`]: pcap and pcapng files and streams, also compressed, and folders of them; several inputs merged by time. Hands
+//!   on batches of frames by reference.
 //! * [`wire`]: bytes to views: link types, IP, TCP with options.
 //! * [`flow`]: which packets belong together, which end is the client and on what evidence, streams with gaps.
 //! * [`cue`]: the words that `protocol` and `measure` share.

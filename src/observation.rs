@@ -114,6 +114,8 @@ pub struct SessionReport {
     pub rtt: PerSide<RoundTrips>,
     /// Keystrokes; `None` where they cannot be told.
     pub keystrokes: Option<KeystrokeSummary>,
+    /// How often the sensor's clock was set during its life, as far as that shows: times before and after do not compare.
+    pub clock_steps: u32,
 }
 
 /// Round trips between the sensor and one side.
@@ -152,6 +154,10 @@ pub struct Counters {
     pub truncated: u64,
     /// Copies of frames.
     pub duplicated: u64,
+    /// Frames earlier than one before them.
+    pub out_of_order: u64,
+    /// How often the sensor's clock was set, as far as that shows: see [`SessionReport::clock_steps`].
+    pub clock_steps: u32,
     /// Packets put together from fragments.
     pub reassembled: u64,
     /// Frames with fragments that came to nothing; they count as not decoded too.

@@ -3,6 +3,8 @@
 
 #[path = "program/pcap.rs"]
 mod pcap;
+#[path = "program/pcapng.rs"]
+mod pcapng;
 mod program;
 
 use std::{
@@ -12,7 +14,8 @@ use std::{
     process::Stdio,
 };
 
-use pcap::{Classic, Packet};
+use pcap::Classic;
+use pcapng::pcapng;
 use program::{Run, captures, command, keywitness, nanos, of, repository};
 use serde_json::Value;
 
@@ -153,7 +156,6 @@ fn what_is_no_capture_ends_with_3_and_shows_its_first_bytes() {
         (text.as_str(), "not a capture file: begins with 44 65 61 72 20 64 69 61 72 79 2c 1b 5b 33 31 6d (\"Dear diary,.[31m\")"),
         (&file(&folder, "empty.pcap", ""), "empty"),
         ("no-such-file.pcap", "cannot be opened: "),
-        ("pcaps", ""),
     ] {
         for inputs in [[input, "pcaps/ssh-home.pcap"], ["pcaps/ssh-home.pcap", input]] {
             let run = analyze(inputs);
@@ -266,7 +268,7 @@ protocol identified_by midstream duplicate_of details traffic stack quality rtt 
 /alert/server ip port
 /alert/finding id severity basis measured expected margin unit samples p_value null_model null_n explanation innocent_causes attack
 /alert/claim identity places matched_place distance_km source claims_sha256
-/summary packets bytes undecoded truncated duplicated dropped flows sessions alerts first_time last_time elapsed_s packets_per_s inputs
+/summary packets bytes undecoded truncated duplicated out_of_order clock_steps dropped flows sessions alerts first_time last_time elapsed_s packets_per_s inputs
 /summary/dropped kernel ring channel table output
 /summary/flows tcp udp identified interactive
 /summary/inputs path status error
@@ -354,25 +356,6 @@ fn a_capture_in_microseconds_gives_the_same_to_a_microsecond() {
         assert_eq!(nanos(&rounded["time"]), nanos(&whole["time"]) / 1000 * 1000);
         assert_eq!((&rounded["kind"], &rounded["class"], &rounded["bytes"]), (&whole["kind"], &whole["class"], &whole["bytes"]));
     }
-}
-
-/// A pcapng file with one section and one Ethernet interface, in nanoseconds.
-fn pcapng(packets: &[Packet]) -> Vec<u8> {
-    let block = |kind: u32, body: &[u8]| {
-        let padding = vec![0; body.len().wrapping_neg() % 4];
-        let length = (body.len() + padding.len() + 12) as u32;
-        [&kind.to_le_bytes()[..], &length.to_le_bytes(), body, &padding, &length.to_le_bytes()].concat()
-    };
-    let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<_>>();
-    // Magic, version 1.0, length of the section unknown; link type 1, no limit, if_tsresol = 9, end of options.
-    let mut file = block(0x0a0d_0d0a, &words(&[0x1a2b_3c4d, 1, u32::MAX, u32::MAX]));
-    file.extend(block(1, &words(&[1, 0, 0x0001_0009, 9, 0])));
-    for packet in packets {
-        let length = packet.bytes.len() as u32;
-        let head = words(&[0, (packet.time >> 32) as u32, packet.time as u32, length, length]);
-        file.extend(block(6, &[head, packet.bytes.clone()].concat()));
-    }
-    file
 }
 
 #[test]

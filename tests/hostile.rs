@@ -10,7 +10,11 @@ mod arbitrary;
 #[path = "hostile/fragments.rs"]
 mod fragments;
 
-use std::{io::Cursor, net::Ipv4Addr, path::Path};
+use std::{
+    io::{self, Cursor, Read},
+    net::Ipv4Addr,
+    path::Path,
+};
 
 use common::{Rng, Shot, Tcp, run};
 use keywitness::{
@@ -244,4 +248,52 @@ fn a_flood_stays_within_the_limits_and_evicts_no_session() {
     }
     assert_eq!(kept, ESTABLISHED);
     assert!(engine.counters().dropped_flows > 99_000);
+}
+
+/// Makes up a capture while it is read: frames of 1,000 bytes, one a millisecond, every tenth of a flow of its own.
+struct Endless {
+    frames: u32,
+    made: u32,
+    ready: Cursor<Vec<u8>>,
+}
+
+impl Endless {
+    /// A nanosecond pcap of raw IP.
+    fn new(frames: u32) -> Self {
+        let words = [0xa1b2_3c4d, 0x0004_0002, 0, 0, 0x4_0000, 101_u32];
+        Self { frames, made: 0, ready: Cursor::new(words.map(u32::to_le_bytes).concat()) }
+    }
+
+    fn record(n: u32) -> Vec<u8> {
+        let Shot { bytes, .. } = flooding(n / 10, true, TcpFlags::SYN, &[0; 946]);
+        let packet = &bytes[14..];
+        let length = packet.len() as u32;
+        [[n / 1000, n % 1000 * 1_000_000, length, length].map(u32::to_le_bytes).concat().as_slice(), packet].concat()
+    }
+}
+
+impl Read for Endless {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        if self.ready.position() == self.ready.get_ref().len() as u64 && self.made < self.frames {
+            self.ready = Cursor::new(Self::record(self.made));
+            self.made += 1;
+        }
+        self.ready.read(into)
+    }
+}
+
+#[test]
+fn a_stream_of_200_megabytes_is_never_held() {
+    let mut merge = Merge::from_readers([Reader::from_stream("endless", Box::new(Endless::new(200_000)))]);
+    let flows = Limits { max_flows: 1_000, ..Limits::default() };
+    let mut engine = Engine::new(EngineLimits { flows, max_sessions: 100, ..EngineLimits::default() });
+    while let Some(batch) = merge.next_batch() {
+        assert!(batch.data.len() <= 256 * 1024 && batch.frames.len() <= 256);
+        engine.handle_batch(&batch);
+        assert!(engine.poll_observation().is_none());
+        assert!(engine.flows() <= 1_000);
+    }
+    let counters = engine.counters();
+    assert_eq!((counters.packets, counters.tcp_flows, counters.undecoded), (200_000, 20_000, 0));
+    assert!(counters.bytes > 190_000_000 && counters.out_of_order == 0, "{counters:?}");
 }

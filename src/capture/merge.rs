@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 use std::path::{Path, PathBuf};
 
 use super::file::{BATCH, CaptureError, Reader};
+use super::folder::{self, Entry};
 use crate::time::{Span, Timestamp};
 use crate::wire::Batch;
 
@@ -18,8 +19,19 @@ pub struct InputStatus {
     pub path: String,
     /// Frames that it has given.
     pub frames: u64,
-    /// Why it was not read to its end; the other inputs went on.
-    pub error: Option<CaptureError>,
+    /// How it ended.
+    pub outcome: Outcome,
+}
+
+/// How an input ended.
+#[derive(Debug)]
+pub enum Outcome {
+    /// Read to its end.
+    Whole,
+    /// Lies in a folder that was named, and is no capture.
+    Skipped(CaptureError),
+    /// Not read to its end; the other inputs went on.
+    Failed(CaptureError),
 }
 
 /// Readers in step: call [`next_batch`](Merge::next_batch) until it gives none, then
@@ -29,6 +41,12 @@ pub struct InputStatus {
 /// named first, and runs on until another input's turn. Within an input the order of the file
 /// is kept, also where its times run backwards; so the result is in time order if each input is.
 /// Frames are numbered from 0 without a hole.
+///
+/// # Folders
+///
+/// A folder stands for what lies in it when the merge is made, by name; whatever is no capture by its content is
+/// [skipped](Outcome::Skipped). Folders in it are not looked into, as in Suricata's `-r`. A folder in which is no capture is
+/// an input that failed.
 ///
 /// # Open files
 ///
@@ -51,22 +69,19 @@ pub struct Merge {
 }
 
 impl Merge {
-    /// One stream from these files, `-` being standard input. Nothing is opened until the first batch.
+    /// One stream from these files and folders, `-` being standard input. No file is opened until the first batch.
     pub fn new(paths: impl IntoIterator<Item = PathBuf>) -> Self {
-        Self::from_inputs(
-            paths
-                .into_iter()
-                .map(|path| Input { status: InputStatus::new(path.display().to_string()), source: Source::Unseen(path) }),
-        )
+        Self::from_inputs(paths.into_iter().flat_map(Input::at))
     }
 
     /// One stream from readers that are open already, named as they are.
     pub fn from_readers(readers: impl IntoIterator<Item = Reader>) -> Self {
-        Self::from_inputs(
-            readers
-                .into_iter()
-                .map(|reader| Input { status: InputStatus::new(reader.name().to_owned()), source: Source::Opened(reader) }),
-        )
+        Self::from_inputs(readers.into_iter().map(|reader| Input::new(reader.name().to_owned(), Source::Opened(reader))))
+    }
+
+    /// The names of all inputs, in the order of [`Batch::input`]. A folder has one too.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.inputs.iter().map(|input| input.status.path.as_str())
     }
 
     fn from_inputs(inputs: impl Iterator<Item = Input>) -> Self {
@@ -111,10 +126,23 @@ impl Merge {
         Some(batch)
     }
 
-    /// What became of each input, in the order in which they were named.
+    /// What became of each input, in the order in which they were named. A folder is told by what lies in it, and itself
+    /// only where that is no capture.
     #[must_use]
-    pub fn finish(self) -> Vec<InputStatus> {
-        self.inputs.into_iter().map(|input| input.status).collect()
+    pub fn finish(mut self) -> Vec<InputStatus> {
+        for index in 0..self.inputs.len() {
+            self.close_folder(index);
+        }
+        self.inputs.into_iter().filter(|input| input.role != Role::Folder).map(|input| input.status).collect()
+    }
+
+    /// Makes a folder without captures an input that failed.
+    fn close_folder(&mut self, index: usize) {
+        let Some((folder, behind)) = self.inputs.get_mut(index..).and_then(<[_]>::split_first_mut) else { return };
+        let entries = || behind.iter().take_while(|input| input.role == Role::InFolder);
+        if folder.role == Role::Folder && entries().all(|input| matches!(input.status.outcome, Outcome::Skipped(_))) {
+            folder.fail(CaptureError::NoCaptures { entries: entries().count() });
+        }
     }
 
     /// Brings an input one step further and queues it by the time of its next frame, if it has one.
@@ -127,7 +155,7 @@ impl Merge {
 
 impl InputStatus {
     const fn new(path: String) -> Self {
-        Self { path, frames: 0, error: None }
+        Self { path, frames: 0, outcome: Outcome::Whole }
     }
 }
 
@@ -136,6 +164,18 @@ impl InputStatus {
 struct Input {
     status: InputStatus,
     source: Source,
+    role: Role,
+}
+
+/// What an input is to the others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// A file or stream that was named, or anything that cannot be read.
+    Named,
+    /// A folder that was named. The inputs behind it up to the next that is not [`Role::InFolder`] lie in it.
+    Folder,
+    /// What lies in a folder.
+    InFolder,
 }
 
 /// The life of an input, from top to bottom.
@@ -154,13 +194,53 @@ enum Source {
 }
 
 impl Input {
+    const fn new(name: String, source: Source) -> Self {
+        Self { status: InputStatus::new(name), source, role: Role::Named }
+    }
+
+    /// What is at a path: a file, or a folder and what lies in it.
+    fn at(path: PathBuf) -> Vec<Self> {
+        let name = path.display().to_string();
+        if !path.is_dir() {
+            return vec![Self::new(name, Source::Unseen(path))];
+        }
+        let mut folder = Self::new(name, Source::Done);
+        match folder::entries(&path) {
+            Err(error) => {
+                folder.fail(error);
+                vec![folder]
+            }
+            Ok(entries) => {
+                folder.role = Role::Folder;
+                [folder].into_iter().chain(entries.into_iter().map(Self::in_folder)).collect()
+            }
+        }
+    }
+
+    fn in_folder(entry: Entry) -> Self {
+        let name = entry.path.display().to_string();
+        let source = if entry.is_file { Source::Unseen(entry.path) } else { Source::Done };
+        let mut input = Self { role: Role::InFolder, ..Self::new(name, source) };
+        if !entry.is_file {
+            input.fail(CaptureError::NotAFile);
+        }
+        input
+    }
+
+    /// Notes what went wrong: with what was named, or with what only lay beside captures.
+    fn fail(&mut self, error: CaptureError) {
+        let skipped = self.role == Role::InFolder && error.is_no_capture();
+        self.role = if self.role == Role::Folder { Role::Named } else { self.role };
+        self.status.outcome = if skipped { Outcome::Skipped(error) } else { Outcome::Failed(error) };
+    }
+
     /// One step: look, open, or read on. The time of the next frame; none if there is no more, and then
     /// the reader is dropped and its file closed.
     fn advance(&mut self, alone: bool) -> Option<Timestamp> {
         match self.source.step(alone) {
             Ok(head) => head,
             Err(error) => {
-                self.status.error = Some(error);
+                self.fail(error);
                 None
             }
         }
@@ -195,94 +275,5 @@ impl Source {
 }
 
 #[cfg(test)]
-mod tests {
-
-    use super::*;
-    use crate::capture::samples::{Order, reader};
-
-    /// Number, seconds, and the place in its file of each frame.
-    fn run(merge: &mut Merge) -> Vec<(u64, i64, u8)> {
-        let mut seen = Vec::new();
-        while let Some(batch) = merge.next_batch() {
-            assert!(!batch.frames.is_empty());
-            seen.extend(batch.iter().map(|frame| {
-                let seconds = frame.time.as_nanos() / 1_000_000_000;
-                (frame.number, seconds, frame.bytes.first().copied().unwrap_or(0xff))
-            }));
-        }
-        seen
-    }
-
-    fn merged(files: &[&[u32]]) -> Vec<(u64, i64, u8)> {
-        run(&mut Merge::from_readers(files.iter().map(|seconds| reader("mem", Order::Little.pcap_at(seconds)))))
-    }
-
-    #[test]
-    fn frames_come_by_time_and_are_numbered_through() {
-        let seen = merged(&[&[1, 4, 5], &[], &[2, 3, 9]]);
-        let expected = [(0, 1, 0), (1, 2, 0), (2, 3, 1), (3, 4, 1), (4, 5, 2), (5, 9, 2)];
-        assert_eq!(seen, expected);
-    }
-
-    #[test]
-    fn on_equal_times_the_input_named_first_goes_first() {
-        let seen = merged(&[&[3, 5, 5], &[2, 5], &[5]]);
-        let places: Vec<_> = seen.iter().map(|&(_, seconds, place)| (seconds, place)).collect();
-        assert_eq!(places, [(2, 0), (3, 0), (5, 1), (5, 2), (5, 1), (5, 0)]);
-    }
-
-    #[test]
-    fn an_input_keeps_its_own_order() {
-        let seen = merged(&[&[5, 1, 6], &[4, 7]]);
-        let seconds: Vec<_> = seen.iter().map(|&(_, seconds, _)| seconds).collect();
-        assert_eq!(seconds, [4, 5, 1, 6, 7]);
-    }
-
-    #[test]
-    fn many_frames_of_many_inputs_are_in_order() {
-        let times: Vec<Vec<u32>> = (0..5).map(|input| (0..1000).map(|n| n * 5 + input).collect()).collect();
-        let files: Vec<&[u32]> = times.iter().map(Vec::as_slice).collect();
-        let seen = merged(&files);
-        assert!(seen.iter().enumerate().all(|(n, &(number, seconds, _))| number == n as u64 && seconds == n as i64));
-        assert_eq!(seen.len(), 5000);
-    }
-
-    #[test]
-    fn a_failing_input_does_not_stop_the_others() {
-        let mut cut = Order::Big.pcap_at(&[1, 3, 5]);
-        cut.truncate(cut.len() - 1);
-        let mut merge = Merge::from_readers([
-            reader("cut", cut),
-            reader("junk", b"junk".to_vec()),
-            reader("good", Order::Little.pcap_at(&[2, 4, 6])),
-        ]);
-        assert_eq!(run(&mut merge).len(), 5);
-        let [cut, junk, good] = merge.finish().try_into().unwrap();
-        assert!(matches!((cut.frames, cut.error), (2, Some(CaptureError::Truncated { .. }))));
-        assert!(matches!((junk.frames, junk.error), (0, Some(CaptureError::NotACapture { .. }))));
-        assert!(matches!((good.path.as_str(), good.frames, good.error), ("good", 3, None)));
-    }
-
-    /// Files that follow each other are open one at a time, in whatever order they are named.
-    #[test]
-    fn files_are_open_only_while_their_time_lasts() {
-        let folder = tempfile::tempdir().unwrap();
-        let files = [30, 10, 20].map(|start| {
-            let path = folder.path().join(start.to_string());
-            std::fs::write(&path, Order::Big.pcap_at(&[start, start + 1])).unwrap();
-            path
-        });
-        let missing = folder.path().join("missing");
-        let mut merge = Merge::new(files.into_iter().chain([missing]));
-        let mut starts = Vec::new();
-        while let Some(batch) = merge.next_batch() {
-            starts.extend(batch.frames.first().map(|frame| frame.time.as_nanos() / 10_000_000_000));
-            let is_open = |input: &&Input| matches!(input.source, Source::Running(_) | Source::Opened(_));
-            assert_eq!(merge.inputs.iter().filter(is_open).count(), 1);
-        }
-        assert_eq!(starts, [1, 2, 3]);
-        let [_, _, last, missing] = merge.finish().try_into().unwrap();
-        assert_eq!((last.frames, last.error.is_none()), (2, true));
-        assert!(matches!(missing.error, Some(CaptureError::Open { .. })));
-    }
-}
+#[path = "merge_tests.rs"]
+mod tests;

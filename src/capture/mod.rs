@@ -6,7 +6,8 @@
 //!  -   ─▶ Reader ─┘
 //! ```
 //!
-//! A [`Reader`] walks one file or stream (classic pcap or pcapng, told apart by content) and keeps up
+//! A path is a file, `-`, or a folder, which stands for the captures in it. A [`Reader`] walks one file or stream (classic
+//! pcap or pcapng, as it is or compressed with gzip or zstd, told apart by content) and keeps up
 //! to [`BATCH`] frames pending in its own buffer. [`Merge`] owns the readers and hands out runs of
 //! pending frames in time order, without copying a frame. Nothing seeks, so a pipe is as good as a file.
 //!
@@ -14,9 +15,10 @@
 //! against [`MAX_RECORD`], nothing panics, and memory stays bounded whatever a length field says.
 
 mod file;
+mod folder;
 mod merge;
 #[cfg(test)]
 mod samples;
 
-pub use file::{BATCH, CaptureError, FirstBytes, MAX_RECORD, Reader};
-pub use merge::{InputStatus, Merge};
+pub use file::{BATCH, CaptureError, FirstBytes, MAX_RECORD, Reader, UnpackError};
+pub use merge::{InputStatus, Merge, Outcome};

@@ -200,6 +200,7 @@ impl Session {
             traffic,
             rtt: PerSide::from_fn(|side| self.round_trips(side, *handshake.get(side))),
             keystrokes,
+            clock_steps: 0, // the engine knows
         }
     }
 

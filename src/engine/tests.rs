@@ -166,3 +166,16 @@ fn something_else_on_the_port_of_ssh_is_no_session() {
     tap.send(5, ssh, CLIENT, 5_001, 1_019, "A", b"HTTP/1.1 400 Bad Request\r\n\r\n");
     assert!(tap.finish().is_empty());
 }
+
+#[test]
+fn a_clock_that_is_set_back_is_counted_for_the_sessions_that_see_it() {
+    let mut tap = Tap::new();
+    tap.open(10_000, 100, 500);
+    tap.send(10_050, CLIENT, SERVER, 112, 512, "A", b""); // late, as when queues are mixed up
+    tap.send(5_000, CLIENT, SERVER, 112, 512, "A", b"");
+    tap.send(5_100, SERVER, CLIENT, 512, 112, "A", b"");
+    assert_eq!((tap.engine.counters().out_of_order, tap.engine.counters().clock_steps), (3, 1));
+    tap.open(20_000, 9_000, 9_500);
+    tap.engine.finish();
+    assert_eq!(tap.reports().iter().map(|report| report.clock_steps).collect::<Vec<_>>(), [1, 0]);
+}

@@ -9,7 +9,7 @@ use super::{
     record::{class, kind, rfc3339},
 };
 use crate::{
-    event::{Event, KeystrokeEvent, SessionEvent, Summary},
+    event::{Event, InputState, KeystrokeEvent, SessionEvent, Summary},
     flow::{Endpoint, SessionId},
     judge::{Finding, Outcome, verdict::Verdict},
     time::{Span, Timestamp},
@@ -165,7 +165,15 @@ impl Format for Table {
             counters.duplicated,
             summary.elapsed_s
         );
-        for input in &summary.inputs {
+        if counters.clock_steps > 0 {
+            let steps = counters.clock_steps;
+            wrap(
+                &mut text,
+                "",
+                &format!("the clock was set during the capture ({steps}): times before and after do not compare"),
+            );
+        }
+        for input in summary.inputs.iter().filter(|input| input.status == InputState::Error) {
             let Some(error) = &input.error else { continue };
             let path = escape::text(input.path.as_bytes());
             wrap(&mut text, "", &format!("not read to its end: {path} ({} frames read): {error}", input.frames));

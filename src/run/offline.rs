@@ -5,16 +5,16 @@ use std::{
     time::Instant,
 };
 
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::ExitStatus;
 use crate::{
-    capture::Merge,
+    capture::{InputStatus, Merge, Outcome},
     cli::{KeystrokeChoice, OutputFormat},
     config::AnalyzeConfig,
     correlator::Correlator,
     engine::{Engine, EngineLimits},
-    event::{Event, InputSummary, Summary},
+    event::{Event, InputState, InputSummary, Summary},
     judge::verdict::Verdict,
     output::{Context, Csv, Format, Ndjson, Table, escape},
 };
@@ -30,8 +30,8 @@ pub(super) fn analyze(config: AnalyzeConfig, out: &mut impl Write) -> io::Result
     let started = Instant::now();
     let mut engine = Engine::new(EngineLimits { vlan_in_key: config.vlan_in_key, ..EngineLimits::default() });
     let fail_on_finding = config.fail_on_finding;
-    let mut merge = Merge::new(config.inputs.clone());
-    let mut writer = Writer::new(&config, out);
+    let mut merge = Merge::new(config.inputs.iter().cloned());
+    let mut writer = Writer::new(&config, &merge, out);
     let correlator = Correlator::new(config.claims);
     while let Some(batch) = merge.next_batch() {
         engine.handle_batch(&batch);
@@ -40,7 +40,8 @@ pub(super) fn analyze(config: AnalyzeConfig, out: &mut impl Write) -> io::Result
     engine.finish();
     writer.drain(&mut engine, &correlator)?;
     let inputs = input_summaries(merge);
-    let status = if inputs.iter().any(|input| input.error.is_some()) {
+    log_inputs(&inputs);
+    let status = if inputs.iter().any(|input| input.status == InputState::Error) {
         ExitStatus::Input
     } else if fail_on_finding && writer.implausible > 0 {
         ExitStatus::Finding
@@ -61,17 +62,30 @@ pub(super) fn analyze(config: AnalyzeConfig, out: &mut impl Write) -> io::Result
 }
 
 fn input_summaries(merge: Merge) -> Vec<InputSummary> {
-    merge
-        .finish()
-        .into_iter()
-        .map(|status| {
-            let error = status.error.map(|error| escape::text(error.to_string().as_bytes()));
-            if let Some(error) = &error {
-                warn!("{}: {error}", escape::text(status.path.as_bytes()));
-            }
-            InputSummary { path: status.path, error, frames: status.frames }
-        })
-        .collect()
+    let summary = |input: InputStatus| {
+        let (status, error) = match input.outcome {
+            Outcome::Whole => (InputState::Ok, None),
+            Outcome::Skipped(error) => (InputState::Skipped, Some(error)),
+            Outcome::Failed(error) => (InputState::Error, Some(error)),
+        };
+        let error = error.map(|error| escape::text(error.to_string().as_bytes()));
+        InputSummary { path: input.path, status, error, frames: input.frames }
+    };
+    merge.finish().into_iter().map(summary).collect()
+}
+
+/// One line for each input that failed, and one for all that were skipped.
+fn log_inputs(inputs: &[InputSummary]) {
+    let path = |input: &InputSummary| escape::text(input.path.as_bytes());
+    for input in inputs.iter().filter(|input| input.status == InputState::Error) {
+        warn!("{}: {}", path(input), input.error.as_deref().unwrap_or_default());
+    }
+    let skipped: Vec<_> = inputs.iter().filter(|input| input.status == InputState::Skipped).map(path).collect();
+    match skipped.as_slice() {
+        [] => {}
+        [one] => info!("skipped, no capture: {one}"),
+        [first, ..] => info!("skipped, no captures: {} files, such as {first}", skipped.len()),
+    }
 }
 
 /// Formats events and writes them in large pieces.
@@ -87,10 +101,10 @@ struct Writer<'a, W> {
 }
 
 impl<'a, W: Write> Writer<'a, W> {
-    fn new(config: &AnalyzeConfig, out: &'a mut W) -> Self {
+    fn new(config: &AnalyzeConfig, merge: &Merge, out: &'a mut W) -> Self {
         let context = Context {
             sensor: config.claims.as_ref().and_then(|claims| claims.sensor.name.clone()),
-            inputs: config.inputs.iter().map(|path| escape::text(path.as_os_str().as_encoded_bytes())).collect(),
+            inputs: merge.names().map(|name| escape::text(name.as_bytes())).collect(),
         };
         Self {
             format: match config.format {

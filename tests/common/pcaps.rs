@@ -6,7 +6,7 @@ use std::{
 };
 
 use keywitness::{
-    capture::Merge,
+    capture::{Merge, Outcome},
     wire::{Transport, decode},
 };
 
@@ -29,7 +29,10 @@ pub(crate) fn capture(name: &str) -> Vec<Shot> {
             original_len: frame.original_len,
         }));
     }
-    assert!(merge.finish().iter().all(|input| input.error.is_none() && input.frames > 0), "{name} reads to its end");
+    assert!(
+        merge.finish().iter().all(|input| matches!(input.outcome, Outcome::Whole) && input.frames > 0),
+        "{name} reads to its end"
+    );
     shots
 }
 

@@ -1,8 +1,9 @@
 //! The read-ahead buffer: one large allocation, bytes that were not used are moved to its front.
 
-use std::io::{ErrorKind, Read};
+use std::io::{self, BufRead, ErrorKind, Read};
 
 use super::CaptureError;
+use super::unpack::UnpackError;
 
 /// A window that slides over a stream.
 pub(super) struct Buffer {
@@ -44,6 +45,28 @@ impl Buffer {
     /// at the end of the stream. A full buffer grows towards `need`, at most twofold at a time, so that a
     /// length field alone never makes it larger than twice the bytes that are really there.
     pub(super) fn read_more(&mut self, need: usize) -> Result<bool, CaptureError> {
+        self.fetch(need).map_err(|error| match error.downcast::<UnpackError>() {
+            Ok(error) => error.into(),
+            Err(source) => {
+                let offset = self.start_offset.saturating_add(self.end.saturating_sub(self.start) as u64);
+                CaptureError::Read { offset, source }
+            }
+        })
+    }
+
+    /// The next bytes, `count` of them or all that are left, whatever the stream gives at a time.
+    pub(super) fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
+        while self.unread().bytes.len() < count && self.fetch(count)? {}
+        Ok(self.unread().bytes)
+    }
+
+    /// Bytes of memory that the buffer takes.
+    pub(super) fn capacity(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// See [`Buffer::read_more`].
+    fn fetch(&mut self, need: usize) -> io::Result<bool> {
         self.bytes.copy_within(self.start..self.end, 0);
         self.end = self.end.saturating_sub(self.start);
         self.start = 0;
@@ -57,20 +80,30 @@ impl Buffer {
             match self.stream.read(free) {
                 Ok(count) => break count.min(free.len()),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(source) => {
-                    let offset = self.start_offset.saturating_add(self.end as u64);
-                    return Err(CaptureError::Read { offset, source });
-                }
+                Err(error) => return Err(error),
             }
         };
         self.end = self.end.saturating_add(count);
         Ok(count > 0)
     }
+}
 
-    /// Bytes of memory that the buffer takes.
-    #[cfg(test)]
-    pub(super) fn capacity(&self) -> usize {
-        self.bytes.len()
+/// What a decompressor reads from.
+impl BufRead for Buffer {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        self.peek(1)
+    }
+
+    fn consume(&mut self, count: usize) {
+        Self::consume(self, count);
+    }
+}
+
+impl Read for Buffer {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let count = self.fill_buf()?.read(into)?;
+        Self::consume(self, count);
+        Ok(count)
     }
 }
 

@@ -3,10 +3,13 @@
 use std::fmt;
 use std::io;
 
+use super::unpack::UnpackError;
+
 /// Why an input could not be read, or not to its end.
 ///
 /// The text names neither file nor input: whoever prints it puts that in front. It is complete in
-/// itself, also where it has a source. All offsets count bytes from the start of the input.
+/// itself, also where it has a source. All offsets count bytes from the start of the input; of a compressed one, from
+/// the start of what it holds, except in [`CaptureError::Unpack`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CaptureError {
@@ -33,12 +36,33 @@ pub enum CaptureError {
         /// What is there instead.
         first: FirstBytes,
     },
-    /// The first bytes are those of a compressed file.
-    #[error("compressed with {kind}, which is not read: decompress it first")]
+    /// The first bytes are those of a file compressed in another way than gzip or zstd.
+    #[error("compressed with {kind}, which is not supported: decompress it first")]
     Compressed {
         /// Name of the format.
         kind: &'static str,
     },
+    /// What a compressed file holds is compressed once more.
+    #[error("compressed twice, inside with {kind}, which is not supported: decompress it first")]
+    CompressedTwice {
+        /// Name of the inner format.
+        kind: &'static str,
+    },
+    /// The compressed data does not go on to its proper end. What came before was delivered.
+    #[error(transparent)]
+    Unpack(#[from] UnpackError),
+    /// A folder in which nothing is.
+    #[error("no captures: the folder is empty")]
+    EmptyFolder,
+    /// A folder in which no file is a capture.
+    #[error("no captures: none of the {entries} entries of the folder is one")]
+    NoCaptures {
+        /// Files and all else that lies in it.
+        entries: usize,
+    },
+    /// Something in a folder that is not a file: another folder, a pipe, a socket, a device.
+    #[error("not a file: folders in folders, pipes and devices are not looked into")]
+    NotAFile,
     /// A capture of a version that may mean something else by the same bytes.
     #[error("{format} version {major}.{minor} at byte {offset} is not supported")]
     UnsupportedVersion {
@@ -121,6 +145,13 @@ pub enum CaptureError {
         /// How many are kept.
         limit: usize,
     },
+}
+
+impl CaptureError {
+    /// Whether this says that there is no capture, rather than that one is damaged or cannot be read.
+    pub(in crate::capture) const fn is_no_capture(&self) -> bool {
+        matches!(self, Self::NotACapture { .. } | Self::Empty | Self::NotAFile)
+    }
 }
 
 /// The beginning of something that is not a capture: at most 16 bytes, shown as hex and as text in

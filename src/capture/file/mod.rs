@@ -6,16 +6,22 @@ mod pcap;
 mod pcapng;
 #[cfg(test)]
 mod tests;
+mod unpack;
+#[cfg(test)]
+mod unpack_tests;
 
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
+use std::mem;
 use std::path::Path;
 
 use self::buffer::Buffer;
 pub use self::error::{CaptureError, FirstBytes};
 use self::pcap::Pcap;
 use self::pcapng::Pcapng;
+pub use self::unpack::UnpackError;
+use self::unpack::{Compression, Unpack};
 use crate::time::Timestamp;
 use crate::wire::{Batch, FrameMeta};
 
@@ -37,7 +43,9 @@ const SNIFF: usize = pcap::FILE_HEADER;
 /// [`head_time`](Reader::head_time), [`take`](Reader::take), and again until `fill` says false.
 ///
 /// Frames come in file order, which need not be time order. Memory is one buffer of 256 KiB, more only
-/// for a single record or block that is larger ([`MAX_RECORD`]), and up to [`BATCH`] frame places.
+/// for a single record or block that is larger ([`MAX_RECORD`]), and up to [`BATCH`] frame places. A compressed
+/// input takes a second buffer and its decompressor: 64 KiB for gzip; for zstd the window that the file asks for, which is 8
+/// MiB at most unless it was made with `--long` or `--ultra`, and never more than 128 MiB.
 pub struct Reader {
     name: String,
     buffer: Buffer,
@@ -45,6 +53,7 @@ pub struct Reader {
     frames: Vec<FrameMeta>,
     next: usize, // first pending frame
     ended: bool, // the end or an error was reached: nothing more will be read
+    unpacked: bool,
 }
 
 impl Reader {
@@ -84,6 +93,7 @@ impl Reader {
             frames: Vec::with_capacity(BATCH),
             next: 0,
             ended: false,
+            unpacked: false,
         }
     }
 
@@ -161,7 +171,7 @@ impl Reader {
         }
     }
 
-    /// Finds the format by the first bytes.
+    /// Finds the format by the first bytes. Where these are of compressed data, the format is found in what it holds, next time.
     fn detect(&mut self) -> Result<(), CaptureError> {
         while self.buffer.unread().bytes.len() < SNIFF && self.buffer.read_more(SNIFF)? {}
         let bytes = self.buffer.unread().bytes;
@@ -174,12 +184,27 @@ impl Reader {
             Ok(())
         } else if bytes.is_empty() {
             Err(CaptureError::Empty)
-        } else if let Some(kind) = compression(bytes) {
-            Err(CaptureError::Compressed { kind })
+        } else if let Some(compression) = Compression::of(bytes) {
+            self.unpack(compression)
         } else {
             let first = FirstBytes::of(bytes);
             Err(CaptureError::NotACapture { first })
         }
+    }
+
+    /// Puts a decompressor between the stream and the walk. Only once: otherwise a few bytes could keep it busy for ages.
+    fn unpack(&mut self, compression: Compression) -> Result<(), CaptureError> {
+        let kind = compression.name();
+        if mem::replace(&mut self.unpacked, true) {
+            return Err(CaptureError::CompressedTwice { kind });
+        }
+        if !compression.is_supported() {
+            return Err(CaptureError::Compressed { kind });
+        }
+        let capacity = self.buffer.capacity();
+        let packed = mem::replace(&mut self.buffer, Buffer::new(Box::new(io::empty()), 1));
+        self.buffer = Buffer::new(Box::new(Unpack::new(packed)), capacity);
+        Ok(())
     }
 
     /// The stream has ended: between two items, or inside of one.
@@ -256,17 +281,4 @@ impl ByteOrder {
             Self::Big => i64::from_be_bytes(bytes),
         }
     }
-}
-
-/// The compression that these first bytes belong to.
-fn compression(bytes: &[u8]) -> Option<&'static str> {
-    const MAGICS: [(&[u8], &str); 5] = [
-        (&[0x1f, 0x8b], "gzip"),
-        (&[0x28, 0xb5, 0x2f, 0xfd], "zstd"),
-        (&[0xfd, b'7', b'z', b'X', b'Z', 0x00], "xz"),
-        (&[0x04, 0x22, 0x4d, 0x18], "lz4"),
-        (b"BZh", "bzip2"),
-    ];
-    let known = MAGICS.iter().find(|(magic, _)| bytes.starts_with(magic));
-    known.map(|(_, kind)| *kind)
 }

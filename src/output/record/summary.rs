@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::{Head, rfc3339};
 use crate::{
-    event::{InputSummary, Summary},
+    event::{InputState, InputSummary, Summary},
     output::escape,
 };
 
@@ -24,6 +24,10 @@ pub(in crate::output) struct SummaryRecord<'a> {
     truncated: u64,
     /// Copies of frames.
     duplicated: u64,
+    /// Frames earlier than stream time: another frame had come before with a later time.
+    out_of_order: u64,
+    /// How often the sensor's clock was set while it captured.
+    clock_steps: u32,
     /// Fragments of IP packets.
     fragments: FragmentsRecord,
     /// What was lost, by the place that lost it.
@@ -59,6 +63,8 @@ impl<'a> SummaryRecord<'a> {
             undecoded: counters.undecoded,
             truncated: counters.truncated,
             duplicated: counters.duplicated,
+            out_of_order: counters.out_of_order,
+            clock_steps: counters.clock_steps,
             fragments: FragmentsRecord { reassembled: counters.reassembled, dropped: counters.dropped_fragments },
             dropped: DroppedRecord { kernel: 0, ring: 0, channel: 0, table: counters.dropped_flows, output: 0 },
             flows: FlowsRecord {
@@ -78,7 +84,6 @@ impl<'a> SummaryRecord<'a> {
     }
 }
 
-/// Fragments of IP packets.
 /// Fragments of IP packets.
 #[derive(Serialize, JsonSchema)]
 struct FragmentsRecord {
@@ -118,10 +123,10 @@ struct FlowsRecord {
 struct InputRecord<'a> {
     /// As given, escaped; `-` is standard input.
     path: String,
-    /// Whether it was read to its end.
-    #[schemars(extend("enum" = ["ok", "error"]))]
+    /// Whether it was read to its end; `skipped` is a file of a folder that is no capture.
+    #[schemars(extend("enum" = ["ok", "skipped", "error"]))]
     status: &'static str,
-    /// What went wrong; null where nothing did.
+    /// What went wrong, or why it was skipped; null where it was read.
     error: Option<&'a str>,
     /// Frames that were read.
     frames: u64,
@@ -131,7 +136,11 @@ impl<'a> InputRecord<'a> {
     fn new(input: &'a InputSummary) -> Self {
         Self {
             path: escape::text(input.path.as_bytes()),
-            status: if input.error.is_some() { "error" } else { "ok" },
+            status: match input.status {
+                InputState::Ok => "ok",
+                InputState::Skipped => "skipped",
+                InputState::Error => "error",
+            },
             error: input.error.as_deref(),
             frames: input.frames,
         }
