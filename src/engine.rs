@@ -268,6 +268,7 @@ impl Engine {
         }
     }
 
+    #[inline(always)] // the way of nearly every frame; the other call is of packets that came in fragments
     fn handle_tcp(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, segment: &TcpSegment<'_>) {
         let source = Endpoint { ip: packet.ip.source, port: segment.src_port };
         let destination = Endpoint { ip: packet.ip.destination, port: segment.dst_port };
@@ -291,7 +292,7 @@ impl Engine {
         let Some(flow) = self.table.get_mut(id) else { return };
         let side = flow.side_of(sender);
         flow.last_time = flow.last_time.max(frame.time);
-        if let Some(mac) = packet.mac {
+        if let Some(mac) = packet.mac.filter(|_| flow.mac.client.is_none() || flow.mac.server.is_none()) {
             flow.note_mac(side, mac);
         }
         let half = flow.halves.get_mut(side);

@@ -21,8 +21,8 @@
 //! * [`time`]: capture time in integer nanoseconds; there is no `now()`.
 //! * [`capture`]: pcap and pcapng files and streams, also compressed, and folders of them; several inputs merged by time. Hands
 //!   on batches of frames by reference.
-//! * [`wire`]: bytes to views: link types, IP, TCP with options.
-//! * [`flow`]: which packets belong together, which end is the client and on what evidence, streams with gaps.
+//! * [`wire`]: bytes to views: link types, IP with extension headers, TCP with options.
+//! * [`flow`]: which packets belong together, and which fragments of one; which end is the client and on what evidence, streams with gaps.
 //! * [`cue`]: the words that `protocol` and `measure` share.
 //! * [`protocol`]: what a session's bytes and lengths say: [`protocol::ssh`].
 //! * [`measure`]: round trips split at the sensor, and keystrokes.
@@ -50,7 +50,7 @@
 //! 7. Gaps are input. What was not captured is told to whoever reads the stream; nobody guesses across it.
 //! 8. Every table has a cap, an age and a counter of what it dropped. Sessions are evicted last.
 //! 9. A flow that is not identified costs a few hundred bytes: counters and sequence state, no history. Histograms exist for
-//!    sessions only. Nothing is allocated and no string is made per packet.
+//!    sessions only. Nothing is allocated and no string is made per packet, IP fragments aside.
 //! 10. Bytes from the wire never panic: arithmetic on them wraps or is checked, and no index is taken without a look.
 //! 11. Strings from the network are hostile until [`output::escape`] has written them out.
 //! 12. Key identities are never stored. SSH does not show them; where a protocol does, they do not leave the function

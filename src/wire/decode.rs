@@ -7,7 +7,7 @@
 use std::net::IpAddr;
 
 use etherparse::{
-    EtherType, IpNumber, LaxNetSlice, LaxSlicedPacket, LinkSlice, NetSlice, SlicedPacket, TransportSlice, VlanId,
+    EtherType, IpNumber, LaxNetSlice, LaxSlicedPacket, LinkExtSlice, LinkSlice, NetSlice, SlicedPacket, TransportSlice, VlanId,
     err::packet::SliceError, ip_number,
 };
 
@@ -137,12 +137,13 @@ pub fn decode<'a>(frame: &Frame<'a>) -> Result<Packet<'a>, Undecoded> {
         LinkType::RawIp => SlicedPacket::from_ip(frame.bytes),
         _ => return decode_other_link(frame),
     };
-    match strict {
-        Ok(sliced) => from_strict(frame, &sliced),
-        Err(error) => decode_lax(frame, &error),
+    match &strict {
+        Ok(sliced) => from_strict(frame, sliced),
+        Err(error) => decode_lax(frame, error),
     }
 }
 
+#[inline(always)] // the way of nearly every frame; not called a second time but for rare links
 fn from_strict<'a>(frame: &Frame<'a>, sliced: &SlicedPacket<'a>) -> Result<Packet<'a>, Undecoded> {
     let (ip, payload) = match &sliced.net {
         Some(NetSlice::Ipv4(v4)) => (ipv4(v4.header()), v4.payload()),
@@ -163,10 +164,11 @@ fn from_strict<'a>(frame: &Frame<'a>, sliced: &SlicedPacket<'a>) -> Result<Packe
             _ => Transport::Other(Undecoded::Protocol(payload.ip_number.0)),
         },
     };
-    Ok(Packet { mac: mac(sliced.link.as_ref()), vlan: vlan(sliced.vlan_ids().first()), ip, transport })
+    Ok(Packet { mac: mac(sliced.link.as_ref()), vlan: outermost_vlan(&sliced.link_exts), ip, transport })
 }
 
 /// A frame whose link header names what follows and perhaps the sender.
+#[inline(never)]
 fn decode_other_link<'a>(frame: &Frame<'a>) -> Result<Packet<'a>, Undecoded> {
     let header = link_header(frame.link, frame.bytes)?;
     let body = frame.bytes.get(header.len..).unwrap_or_default();
@@ -222,7 +224,7 @@ fn from_lax<'a>(
             IpNumber(other) => Transport::Other(Undecoded::Protocol(other)),
         },
     };
-    Ok(Packet { mac: mac(sliced.link.as_ref()), vlan: vlan(sliced.vlan_ids().first()), ip, transport })
+    Ok(Packet { mac: mac(sliced.link.as_ref()), vlan: vlan(sliced.vlan_ids().first().copied()), ip, transport })
 }
 
 /// Length on the wire of an IP payload of which `there` bytes were captured, `promised` by the IP header, where the whole frame
@@ -279,8 +281,15 @@ fn mac(link: Option<&LinkSlice<'_>>) -> Option<MacPair> {
     }
 }
 
+fn outermost_vlan(extensions: &[LinkExtSlice<'_>]) -> Option<u16> {
+    vlan(extensions.iter().find_map(|extension| match extension {
+        LinkExtSlice::Vlan(tag) => Some(tag.vlan_identifier()),
+        LinkExtSlice::Macsec(_) => None,
+    }))
+}
+
 /// Identifier 0 is a tag that carries a priority and no VLAN (IEEE 802.1Q §9.6).
-fn vlan(outermost: Option<&VlanId>) -> Option<u16> {
+fn vlan(outermost: Option<VlanId>) -> Option<u16> {
     outermost.map(|id| id.value()).filter(|id| *id != 0)
 }
 
