@@ -90,6 +90,12 @@ pub struct AnalyzeArgs {
     #[arg(long, value_name = "FILE")]
     pub claims: Option<PathBuf>,
 
+    /// Equal addresses and ports in different VLANs (outermost tag) are different flows: for networks whose addresses overlap.
+    /// Not for mirrors that show the two directions in different VLANs. Suricata's `vlan.use-for-tracking`, Zeek's
+    /// `vlan_fivetuple`.
+    #[arg(long)]
+    pub vlan_key: bool,
+
     /// How to write results to standard output.
     #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
     pub format: OutputFormat,

@@ -21,6 +21,8 @@ pub struct AnalyzeConfig {
     pub inputs: Vec<PathBuf>,
     /// Claims to hold sessions against.
     pub claims: Option<Claims>,
+    /// Whether equal addresses and ports in different VLANs are different flows.
+    pub vlan_in_key: bool,
     /// How to write results.
     pub format: OutputFormat,
     /// Where to; `None` for standard output.
@@ -85,6 +87,7 @@ impl AnalyzeConfig {
         Ok(Self {
             claims: args.claims.as_deref().map(read_claims).transpose()?,
             inputs: args.inputs,
+            vlan_in_key: args.vlan_key,
             format: args.format,
             output: args.output.filter(|path| path.as_os_str() != "-"),
             fail_on_finding: args.fail_on_finding,

@@ -56,7 +56,7 @@ impl Correlator {
 }
 
 fn subject(report: &SessionReport) -> Subject {
-    Subject { client: report.client_ip(), server: report.endpoints.server.ip, mac: report.mac.client }
+    Subject { client: report.client_ip(), server: report.endpoints.server.ip, mac: report.mac.client, vlan: report.vlan }
 }
 
 fn judge_identity(claims: &Claims, identity: &Identity, report: &SessionReport) -> (Option<ClaimEvent>, Judgement) {

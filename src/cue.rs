@@ -1,7 +1,11 @@
 //! The words that `protocol` and `measure` share. A protocol reads bytes and says what they are; a measurer times
 //! what it is told. Neither knows the other: the engine carries cues from one to the other.
 
-use crate::{flow::Side, time::Timestamp, wire::SeqNumber};
+use crate::{
+    flow::Side,
+    time::{Span, Timestamp},
+    wire::SeqNumber,
+};
 
 /// What a protocol tells the measurers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +39,8 @@ pub enum Terminal {
 pub struct Input {
     /// When it passed the sensor.
     pub time: Timestamp,
+    /// When the client's TCP sent it, by the client's own clock, where that is known.
+    pub sent: Option<Span>,
     /// First sequence number behind it: what its answer acknowledges.
     pub end: SeqNumber,
     /// Length of one message on the wire in bytes: the SSH packet, not the segment.

@@ -17,8 +17,8 @@ use self::session::Session;
 pub use crate::observation::Counters;
 use crate::{
     flow::{
-        Arrival, Attached, Endpoint, Evidence, Flow, FlowId, FlowKey, FlowTable, Half, Life, Limits, PerSide, SessionId, Side,
-        TransportKind,
+        Arrival, Attached, Endpoint, Evidence, Flow, FlowId, FlowKey, FlowTable, FragmentKey, FragmentLimits, FragmentTable,
+        Half, Joined, Life, Limits, PerSide, SessionId, Side, TransportKind,
     },
     measure::handshake::Handshake,
     observation::{Body, Observation, ObservationKey, SessionState},
@@ -27,7 +27,7 @@ use crate::{
         ssh::Standing,
     },
     time::{Span, Timestamp},
-    wire::{Batch, Frame, Packet, TcpFlags, TcpSegment, Transport, Undecoded, decode},
+    wire::{Batch, Fragment, Frame, Packet, TcpFlags, TcpSegment, Transport, Undecoded, decode, decode_reassembled},
 };
 
 /// A reset this far from where the stream stands is not the sender's own (RFC 5961 §3 wants it exact; a sensor has
@@ -43,13 +43,18 @@ const REUSE_AFTER: Span = Span::from_secs(3);
 pub struct EngineLimits {
     /// Of the flow table.
     pub flows: Limits,
+    /// Of the fragments that wait for others.
+    pub fragments: FragmentLimits,
+    /// Whether equal addresses and ports in different VLANs are different flows. Networks with overlapping addresses need it;
+    /// a mirror that shows the two directions in different VLANs forbids it.
+    pub vlan_in_key: bool,
     /// Sessions, and flows that may become one, at most: each takes some kilobytes.
     pub max_sessions: usize,
 }
 
 impl Default for EngineLimits {
     fn default() -> Self {
-        Self { flows: Limits::default(), max_sessions: 1 << 16 }
+        Self { flows: Limits::default(), fragments: FragmentLimits::default(), vlan_in_key: false, max_sessions: 1 << 16 }
     }
 }
 
@@ -58,6 +63,7 @@ impl Default for EngineLimits {
 pub struct Engine {
     limits: EngineLimits,
     table: FlowTable<Attachment>,
+    fragments: FragmentTable,
     /// Deadlines of sessions, earliest first; a session that has a new one leaves the old one behind.
     deadlines: BinaryHeap<Reverse<(Timestamp, SessionId, FlowId)>>,
     stream_time: Timestamp,
@@ -88,6 +94,7 @@ impl Engine {
         Self {
             limits,
             table: FlowTable::new(limits.flows),
+            fragments: FragmentTable::new(limits.fragments),
             deadlines: BinaryHeap::new(),
             stream_time: Timestamp::MIN,
             sessions: 0,
@@ -116,6 +123,7 @@ impl Engine {
             Ok(packet) => match &packet.transport {
                 Transport::Tcp(segment) => self.handle_tcp(frame, &packet, segment),
                 Transport::Udp { src_port, dst_port } => self.handle_udp(frame, &packet, *src_port, *dst_port),
+                Transport::Fragment(fragment) => self.handle_fragment(frame, &packet, fragment),
                 Transport::Other(reason) => self.note_undecoded(*reason),
             },
             Err(reason) => self.note_undecoded(reason),
@@ -156,6 +164,8 @@ impl Engine {
         let now = self.stream_time;
         let before = self.ready.len();
         self.counters.dropped_flows += self.table.evicted();
+        self.fragments.finish();
+        self.count_dropped_fragments();
         for flow in self.table.drain() {
             let state = if flow.life == Life::Closed { SessionState::Closed } else { SessionState::Eof };
             self.end_flow(flow, state, now);
@@ -196,17 +206,50 @@ impl Engine {
     }
 
     fn note_undecoded(&mut self, reason: Undecoded) {
-        let foreign = matches!(reason, Undecoded::NotIp(_) | Undecoded::Protocol(_));
+        let foreign = matches!(reason, Undecoded::NotIp(_) | Undecoded::Family(_) | Undecoded::Protocol(_));
         self.counters.undecoded += u64::from(!foreign);
+    }
+
+    /// A packet that is together again passes at the time of the fragment that came last, in a frame as long as all of its were.
+    #[cold]
+    fn handle_fragment(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, fragment: &Fragment<'_>) {
+        let key = FragmentKey::of(packet, fragment, self.key_vlan(packet));
+        match self.fragments.push(key, fragment, frame.original_len, self.stream_time) {
+            Joined::Waiting | Joined::Refused => {}
+            Joined::Copy => self.counters.duplicated += 1,
+            Joined::Whole(whole) => {
+                self.counters.reassembled += 1;
+                let frame = Frame { original_len: whole.frame_bytes, ..*frame };
+                match decode_reassembled(whole.protocol, &whole.bytes, whole.len) {
+                    Transport::Tcp(segment) => self.handle_tcp(&frame, packet, &segment),
+                    Transport::Udp { src_port, dst_port } => self.handle_udp(&frame, packet, src_port, dst_port),
+                    Transport::Fragment(_) => self.note_undecoded(Undecoded::Fragment),
+                    Transport::Other(reason) => self.note_undecoded(reason),
+                }
+            }
+        }
+        self.count_dropped_fragments();
+    }
+
+    fn count_dropped_fragments(&mut self) {
+        let dropped = self.fragments.dropped();
+        self.counters.undecoded += dropped - self.counters.dropped_fragments;
+        self.counters.dropped_fragments = dropped;
+    }
+
+    /// The VLAN of a packet, where it parts flows.
+    fn key_vlan(&self, packet: &Packet<'_>) -> Option<u16> {
+        packet.vlan.filter(|_| self.limits.vlan_in_key)
     }
 
     fn handle_udp(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, src_port: u16, dst_port: u16) {
         let source = Endpoint { ip: packet.ip.source, port: src_port };
         let destination = Endpoint { ip: packet.ip.destination, port: dst_port };
         let (key, sender) = FlowKey::of(source, destination, TransportKind::Udp);
+        let key = key.on_vlan(self.key_vlan(packet));
         let id = self.table.find(&key).unwrap_or_else(|| {
             self.counters.udp_flows += 1;
-            self.insert(Flow::new(key, sender, Evidence::FirstSeen, false, frame))
+            self.insert(Flow::new(key, sender, Evidence::FirstSeen, false, frame, packet.vlan))
         });
         if let Some(flow) = self.table.get_mut(id) {
             flow.last_time = flow.last_time.max(frame.time);
@@ -219,6 +262,7 @@ impl Engine {
         let source = Endpoint { ip: packet.ip.source, port: segment.src_port };
         let destination = Endpoint { ip: packet.ip.destination, port: segment.dst_port };
         let (key, sender) = FlowKey::of(source, destination, TransportKind::Tcp);
+        let key = key.on_vlan(self.key_vlan(packet));
         let id = match self.table.find(&key) {
             Some(id) if !self.table.get(id).is_some_and(|flow| begins_anew(flow, flow.side_of(sender), segment, frame.time)) => {
                 id
@@ -231,15 +275,14 @@ impl Engine {
                 let (client, evidence) = roles(source, destination, segment);
                 let client = if client == Side::Client { sender } else { sender.other() };
                 let midstream = evidence != Evidence::Syn;
-                self.insert(Flow::new(key, client, evidence, midstream, frame))
+                self.insert(Flow::new(key, client, evidence, midstream, frame, packet.vlan))
             }
         };
         let Some(flow) = self.table.get_mut(id) else { return };
         let side = flow.side_of(sender);
         flow.last_time = flow.last_time.max(frame.time);
-        if let (Some(mac), None) = (packet.mac, flow.mac.client) {
-            *flow.mac.get_mut(side) = Some(mac.source);
-            *flow.mac.get_mut(side.other()) = Some(mac.destination);
+        if let Some(mac) = packet.mac {
+            flow.note_mac(side, mac);
         }
         let half = flow.halves.get_mut(side);
         let next = half.next;

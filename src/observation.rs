@@ -94,6 +94,8 @@ pub struct SessionReport {
     pub end: Timestamp,
     /// Both endpoints, by role.
     pub endpoints: PerSide<Endpoint>,
+    /// Outermost VLAN identifier of the first frame.
+    pub vlan: Option<u16>,
     /// Hardware addresses, by role.
     pub mac: PerSide<Option<[u8; 6]>>,
     /// Why the client is believed to be the client.
@@ -150,6 +152,10 @@ pub struct Counters {
     pub truncated: u64,
     /// Copies of frames.
     pub duplicated: u64,
+    /// Packets put together from fragments.
+    pub reassembled: u64,
+    /// Frames with fragments that came to nothing; they count as not decoded too.
+    pub dropped_fragments: u64,
     /// Flows dropped because a table was full.
     pub dropped_flows: u64,
     /// TCP flows.

@@ -6,6 +6,9 @@ mod common;
 #[path = "common/pcaps.rs"]
 mod pcaps;
 
+#[path = "cut/wrapped.rs"]
+mod wrapped;
+
 use common::{Outcome, Rng, Shot, Tcp, run};
 use keywitness::{
     flow::{PerSide, Side, Traffic},
@@ -318,7 +321,9 @@ fn nothing_wrong(context: &str, found: &Outcome, original: &Outcome) {
             (is, was) => is == was,
         };
         assert!(key.bytes == same.bytes && known, "{context}: {key:?}, was {same:?}");
-        assert!(key.interval.is_none() || key.interval == same.interval, "{context}: {key:?}, was {same:?}");
+        // Where in its millisecond the client sent a key is told by the keys before it: less is known with fewer of them.
+        let near = |(is, was): (Span, Span)| (is - was).abs() <= Span::from_millis(1);
+        assert!(key.interval.is_none() || key.interval.zip(same.interval).is_some_and(near), "{context}: {key:?}, was {same:?}");
         assert!(key.echo.is_none() || key.echo == same.echo, "{context}: {key:?}, was {same:?}");
     }
     assert!(found.count() <= original.count(), "{context}");

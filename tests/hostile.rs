@@ -7,6 +7,8 @@ mod pcaps;
 
 #[path = "hostile/arbitrary.rs"]
 mod arbitrary;
+#[path = "hostile/fragments.rs"]
+mod fragments;
 
 use std::{io::Cursor, net::Ipv4Addr, path::Path};
 
@@ -125,7 +127,8 @@ fn damaged_cut_and_shuffled_frames() {
                         let at = rng.below(shot.bytes.len().min(80));
                         shot.bytes[at] = rng.next() as u8;
                     }
-                    2 => shot.link = [LinkType::RawIp, LinkType::Unknown(147)][rng.below(2)],
+                    2 => shot.link = LinkType::from_number([0, 101, 108, 113, 147, 276][rng.below(6)]),
+                    3 if rng.below(4) == 0 && shot.bytes.len() > 22 => shot.bytes[20] ^= 0x20,
                     _ => {}
                 }
             }
@@ -206,7 +209,7 @@ fn a_flood_stays_within_the_limits_and_evicts_no_session() {
     const BANNER: &[u8] = b"SSH-2.0-x\r\n";
     let (syn, data) = (TcpFlags::SYN, TcpFlags::ACK);
     let flows = Limits { max_flows: 1_000, ..Limits::default() };
-    let mut engine = Engine::new(EngineLimits { flows, max_sessions: 100 });
+    let mut engine = Engine::new(EngineLimits { flows, max_sessions: 100, ..EngineLimits::default() });
     let mut frames = 0;
     let mut feed = |engine: &mut Engine, shot: Shot| {
         engine.handle_frame(&shot.frame(frames));

@@ -106,6 +106,52 @@ fn keys_are_reported_when_they_were_pressed_and_nothing_else_is() {
     assert!(scored >= 10, "{scored} captures with keys");
 }
 
+/// The client's own clock ticks each millisecond: half of the intervals are right to 0.35 ms, whatever the path. A client
+/// that sends keys again says when that was, so the lossy one is left out.
+#[test]
+fn half_of_the_intervals_are_right_to_a_third_of_a_millisecond() {
+    let mut scored = 0;
+    for name in captures() {
+        let truth = Truth::of(&name);
+        if truth.keys.len() < 50 || ["ssh-obfuscated", "ssh-lossy"].contains(&name.as_str()) {
+            continue;
+        }
+        let all = records(&name);
+        let reports = of(&all, "keystroke");
+        assert_eq!(reports.len(), truth.keys.len(), "{name}: every key has a record of its own");
+        let mut errors: Vec<f64> = truth
+            .keys
+            .windows(2)
+            .zip(&reports[1..])
+            .filter_map(|(keys, report)| {
+                let true_ms = (keys[1].0 - keys[0].0) as f64 / MILLISECOND as f64;
+                Some((report["interval_ms"].as_f64()? - true_ms).abs())
+            })
+            .collect();
+        errors.sort_by(f64::total_cmp);
+        let median = errors[errors.len() / 2];
+        assert!(median <= 0.35, "{name}: {median:.3} ms");
+        scored += 1;
+    }
+    assert!(scored >= 8, "{scored} captures with enough keys");
+}
+
+#[test]
+fn who_typed_is_told_where_there_is_enough_to_tell() {
+    for name in captures() {
+        let truth = Truth::of(&name);
+        let want = match (truth.keys.len(), truth.pastes) {
+            _ if name == "ssh-obfuscated" => continue,
+            (50.., _) => "human",
+            (_, 4..) => "scripted", // one paste each three seconds, to a hundredth
+            _ => "unknown",
+        };
+        for session in of(&records(&name), "session") {
+            assert_eq!(session["keystrokes"]["input_kind"], want, "{name}: {}", session["keystrokes"]["input_kind_reason"]);
+        }
+    }
+}
+
 #[test]
 fn the_count_of_a_session_is_that_of_its_records() {
     for name in captures() {
@@ -209,7 +255,8 @@ fn a_password_is_counted_and_not_timed() {
     for pair in of(&some, "keystroke").windows(2) {
         let Some(interval) = pair[1]["interval_ms"].as_f64() else { continue };
         let apart = (nanos(&pair[1]["time"]) - nanos(&pair[0]["time"])) as f64 / MILLISECOND as f64;
-        assert!((interval - apart).abs() < 0.001, "an interval reaches into what is hidden");
+        // The client's clock and the arrivals differ by the path's jitter, not by a key.
+        assert!((interval - apart).abs() < 50.0, "an interval reaches into what is hidden");
     }
 }
 

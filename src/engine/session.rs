@@ -8,12 +8,16 @@ use crate::{
         ack::AckTimer,
         estimate::{Distribution, Floor, FloorMethod},
         keystroke::{Keystroke, Keystrokes},
+        tsval::{EchoTimer, SenderClock},
     },
     observation::{Body, IdentifiedBy, RoundTrips, SessionReport, SessionState},
     protocol::ssh::{Ssh, Standing},
     time::{Span, Timestamp},
     wire::{SeqNumber, TcpFlags, TcpSegment},
 };
+
+/// A segment longer than this holds no keystroke whose time would matter.
+const LONGEST_TYPED: u32 = 512;
 
 /// One session.
 #[derive(Debug)]
@@ -23,6 +27,8 @@ pub(super) struct Session {
     ssh: Ssh,
     streams: PerSide<Stream>,
     timers: PerSide<AckTimer>,
+    echo_timers: PerSide<EchoTimer>,
+    clocks: PerSide<SenderClock>,
     rtt: PerSide<Distribution>,
     last_client_rtt: Option<Span>,
     keystrokes: Keystrokes,
@@ -41,6 +47,8 @@ impl Session {
             ssh: if by_port { Ssh::midstream() } else { Ssh::new(PerSide::from_fn(|side| starts.get(side).is_some())) },
             streams: PerSide::from_fn(|side| Stream::new(*starts.get(side))),
             timers: PerSide::default(),
+            echo_timers: PerSide::default(),
+            clocks: PerSide::default(),
             rtt: PerSide::default(),
             last_client_rtt: None,
             keystrokes: Keystrokes::default(),
@@ -80,6 +88,8 @@ impl Session {
         if swapped {
             self.streams.swap();
             self.timers.swap();
+            self.echo_timers.swap();
+            self.clocks.swap();
             self.rtt.swap();
             self.last_client_rtt = None;
         }
@@ -88,7 +98,14 @@ impl Session {
 
     /// Takes a segment in.
     pub(super) fn on_segment(&mut self, side: Side, segment: &TcpSegment<'_>, arrival: Arrival, time: Timestamp) {
-        self.time_round_trips(side, segment, arrival, time);
+        let timestamps = segment.timestamps();
+        self.time_round_trips(side, segment, timestamps, arrival, time);
+        let may_be_typed = side == Side::Client && (1..=LONGEST_TYPED).contains(&segment.payload_len);
+        let sent = match arrival {
+            Arrival::New | Arrival::OutOfOrder if may_be_typed && timestamps.is_some() => self.clocks.client.stamp(),
+            // A segment that was sent again says when that was, not when it was typed.
+            _ => None,
+        };
         // A copy yields nothing from a stream; a segment that was taken for one is not lost.
         let rtt = self.rtt.client.min();
         let (ssh, cues) = (&mut self.ssh, &mut self.cues);
@@ -100,6 +117,7 @@ impl Session {
                 time,
                 end: seq.plus(segment.payload_len),
                 acked: segment.acked(),
+                sent,
             };
             self.streams.get_mut(side).push(seq, data, |item| read(ssh, side, item, rtt, cues));
         }
@@ -168,6 +186,7 @@ impl Session {
             start: flow.first_time,
             end: flow.last_time,
             endpoints: PerSide { client: flow.key.endpoint(flow.client), server: flow.key.endpoint(flow.client.other()) },
+            vlan: flow.vlan,
             mac: flow.mac,
             evidence: flow.evidence,
             identified_by: match (self.by_port, self.ssh.standing()) {
@@ -196,9 +215,26 @@ impl Session {
     }
 
     /// Data of one side is timed against the acknowledgements of the other: the round trip belongs to who answers.
-    fn time_round_trips(&mut self, side: Side, segment: &TcpSegment<'_>, arrival: Arrival, time: Timestamp) {
+    /// Where sequence numbers are ambiguous, timestamps may not be.
+    fn time_round_trips(
+        &mut self,
+        side: Side,
+        segment: &TcpSegment<'_>,
+        timestamps: Option<(u32, u32)>,
+        arrival: Arrival,
+        time: Timestamp,
+    ) {
         self.timers.get_mut(side).note(segment, arrival, time);
-        if let Some(rtt) = self.timers.get_mut(side.other()).complete(segment, arrival, time) {
+        let by_ack = self.timers.get_mut(side.other()).complete(segment, arrival, time);
+        let mut by_echo = None;
+        if let (Some((tsval, tsecr)), true) = (timestamps, arrival != Arrival::Duplicate) {
+            if segment.payload_len > 0 {
+                self.echo_timers.get_mut(side).note(tsval, time);
+            }
+            by_echo = self.echo_timers.get_mut(side.other()).complete(tsecr, time);
+            self.clocks.get_mut(side).note(tsval, time);
+        }
+        if let Some(rtt) = by_ack.or(by_echo) {
             self.rtt.get_mut(side).record(rtt);
             if side == Side::Client {
                 self.last_client_rtt = Some(rtt);

@@ -36,12 +36,14 @@ impl TransportKind {
     }
 }
 
-/// The unordered pair of endpoints: both directions of a flow have the same key.
+/// The unordered pair of endpoints: both directions of a flow have the same key. Where asked for, the VLAN parts flows too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlowKey {
     low: Endpoint,
     high: Endpoint,
     transport: TransportKind,
+    /// 0 for none: no VLAN has that identifier.
+    vlan: u16,
 }
 
 /// Which of a key's two endpoints.
@@ -69,10 +71,16 @@ impl FlowKey {
     #[must_use]
     pub fn of(source: Endpoint, destination: Endpoint, transport: TransportKind) -> (Self, End) {
         if source <= destination {
-            (Self { low: source, high: destination, transport }, End::Low)
+            (Self { low: source, high: destination, transport, vlan: 0 }, End::Low)
         } else {
-            (Self { low: destination, high: source, transport }, End::High)
+            (Self { low: destination, high: source, transport, vlan: 0 }, End::High)
         }
+    }
+
+    /// The same within a VLAN, for networks whose addresses overlap.
+    #[must_use]
+    pub fn on_vlan(self, vlan: Option<u16>) -> Self {
+        Self { vlan: vlan.unwrap_or_default(), ..self }
     }
 
     /// One of the two endpoints.
@@ -111,6 +119,9 @@ impl FlowKey {
             }
             hash.update(endpoint.port.to_be_bytes());
         }
+        if self.vlan != 0 {
+            hash.update(self.vlan.to_be_bytes());
+        }
         let digest: [u8; 32] = hash.finalize().into();
         SessionId(digest.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes)))
     }
@@ -142,6 +153,16 @@ mod tests {
         assert_eq!(forth, back);
         assert_eq!(sender, receiver.other());
         assert_eq!(forth.endpoint(sender), a);
+    }
+
+    #[test]
+    fn a_vlan_parts_flows_only_where_it_is_asked_for() {
+        let key = FlowKey::of(endpoint("10.0.0.9", 22), endpoint("10.0.0.1", 40000), TransportKind::Tcp).0;
+        let time = Timestamp::from_nanos(7);
+        assert_ne!(key.on_vlan(Some(10)), key.on_vlan(Some(20)));
+        assert_ne!(key.on_vlan(Some(10)).session_id(time), key.session_id(time));
+        assert_eq!((key.on_vlan(None), key.on_vlan(None).session_id(time)), (key, key.session_id(time)));
+        assert_eq!(key.on_vlan(Some(10)).community_id(), key.community_id());
     }
 
     /// Published vectors: the specification's README and its `baseline` folder (Corelight).

@@ -1,11 +1,13 @@
-//! Flows: which packets belong together, which end is which, what order their bytes have.
+//! Flows: which packets belong together, and which fragments of one; which end is which, what order their bytes have.
 
+mod fragments;
 mod half;
 mod key;
 mod side;
 mod stream;
 mod table;
 
+pub use fragments::{FragmentKey, FragmentLimits, FragmentTable, Joined, Reassembled};
 pub use half::{Arrival, Half, Traffic};
 pub use key::{End, Endpoint, FlowKey, SessionId, TransportKind};
 pub use side::{Evidence, PerSide, Side};

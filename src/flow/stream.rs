@@ -50,6 +50,8 @@ pub struct Data<'a> {
     pub end: SeqNumber,
     /// What the segment acknowledged, where it did.
     pub acked: Option<SeqNumber>,
+    /// When the segment was sent by the sender's own clock, where that is known and this was the first time.
+    pub sent: Option<Span>,
 }
 
 /// A segment that waits behind a hole.
@@ -60,6 +62,7 @@ struct Held {
     len: u32,
     time: Timestamp,
     acked: Option<SeqNumber>,
+    sent: Option<Span>,
 }
 
 /// Reassembly state of one direction.
@@ -148,7 +151,10 @@ impl Stream {
             return; // the same bytes again; the first time they passed is the one that counts
         }
         self.held_bytes += data.bytes.len();
-        self.held.insert(at, Held { seq, bytes: data.bytes.into(), len: data.len, time: data.time, acked: data.acked });
+        self.held.insert(
+            at,
+            Held { seq, bytes: data.bytes.into(), len: data.len, time: data.time, acked: data.acked, sent: data.sent },
+        );
     }
 
     /// Yields what of a segment is new; it begins at or before `next`.
@@ -172,7 +178,8 @@ impl Stream {
             }
             let Some(held) = self.held.pop_front() else { return };
             self.held_bytes = self.held_bytes.saturating_sub(held.bytes.len());
-            let data = Data { bytes: &held.bytes, len: held.len, time: held.time, end: held.seq, acked: held.acked };
+            let data =
+                Data { bytes: &held.bytes, len: held.len, time: held.time, end: held.seq, acked: held.acked, sent: held.sent };
             self.deliver(held.seq, data, yield_item);
         }
     }
@@ -202,7 +209,7 @@ mod tests {
         };
         for (i, &(seq, bytes)) in feed.iter().enumerate() {
             let time = Timestamp::from_nanos(i as i64 * 1_000_000);
-            let data = Data { bytes, len: bytes.len() as u32, time, end: SeqNumber(0), acked: None };
+            let data = Data { bytes, len: bytes.len() as u32, time, end: SeqNumber(0), acked: None, sent: None };
             stream.push(SeqNumber(seq), data, &mut take);
         }
         if finish {
@@ -228,7 +235,7 @@ mod tests {
     fn an_acknowledged_hole_is_a_gap() {
         let mut stream = Stream::new(Some(SeqNumber(10)));
         let mut gaps = Vec::new();
-        let data = Data { bytes: b"xy", len: 2, time: Timestamp::from_nanos(0), end: SeqNumber(0), acked: None };
+        let data = Data { bytes: b"xy", len: 2, time: Timestamp::from_nanos(0), end: SeqNumber(0), acked: None, sent: None };
         stream.push(SeqNumber(20), data, |_| {});
         let mut take = |item: Item<'_>| {
             if let Item::Gap { len } = item {
@@ -248,7 +255,8 @@ mod tests {
         let payload = [0u8; 1400];
         let mut gaps = 0;
         for i in 1..2000u32 {
-            let data = Data { bytes: &payload, len: 1400, time: Timestamp::from_nanos(0), end: SeqNumber(0), acked: None };
+            let data =
+                Data { bytes: &payload, len: 1400, time: Timestamp::from_nanos(0), end: SeqNumber(0), acked: None, sent: None };
             // every second segment is missing
             stream.push(SeqNumber(i * 2800), data, |item| gaps += u32::from(matches!(item, Item::Gap { .. })));
             assert!(stream.held_bytes <= MAX_HELD_BYTES + 1400 && stream.held.len() <= MAX_HELD_SEGMENTS + 1);

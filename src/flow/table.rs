@@ -11,7 +11,7 @@ use hashbrown::HashTable;
 use super::{End, Evidence, FlowKey, Half, PerSide, Side, TransportKind};
 use crate::{
     time::{Span, Timestamp},
-    wire::Frame,
+    wire::{Frame, MacPair},
 };
 
 /// Buckets of the wheel, one a second; later deadlines are looked at again when the last bucket comes.
@@ -81,6 +81,8 @@ pub struct Flow<T> {
     pub last_time: Timestamp,
     /// Open or closed.
     pub life: Life,
+    /// Outermost VLAN identifier of the first frame.
+    pub vlan: Option<u16>,
     /// Hardware address of each side as this segment shows it.
     pub mac: PerSide<Option<[u8; 6]>>,
     /// Sequence state and counters.
@@ -99,7 +101,7 @@ pub trait Attached: Default {
 impl<T: Attached> Flow<T> {
     /// A flow as its first packet shows it.
     #[must_use]
-    pub fn new(key: FlowKey, client: End, evidence: Evidence, midstream: bool, frame: &Frame<'_>) -> Self {
+    pub fn new(key: FlowKey, client: End, evidence: Evidence, midstream: bool, frame: &Frame<'_>, vlan: Option<u16>) -> Self {
         Self {
             key,
             client,
@@ -110,6 +112,7 @@ impl<T: Attached> Flow<T> {
             first_time: frame.time,
             last_time: frame.time,
             life: Life::Open,
+            vlan,
             mac: PerSide::default(),
             halves: PerSide::default(),
             attached: T::default(),
@@ -121,6 +124,13 @@ impl<T: Attached> Flow<T> {
     #[must_use]
     pub fn side_of(&self, end: End) -> Side {
         if end == self.client { Side::Client } else { Side::Server }
+    }
+
+    /// Keeps the hardware addresses of a packet that `side` sent; the first of each side stands.
+    pub fn note_mac(&mut self, side: Side, mac: MacPair) {
+        self.mac.get_mut(side).get_or_insert(mac.source);
+        let receiver = self.mac.get_mut(side.other());
+        *receiver = receiver.or(mac.destination);
     }
 
     fn deadline(&self, limits: &Limits) -> Timestamp {

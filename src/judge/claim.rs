@@ -2,7 +2,7 @@
 //!
 //! A claim belongs to an identity and is found by its match blocks: the keys of one block must all hold, one value of a key
 //! is enough, and one block is enough. The most specific block wins: a name or a hardware address before an address
-//! prefix, a longer prefix before a shorter one. Two identities with equally specific blocks that can meet are
+//! prefix, a longer prefix before a shorter one, and where those are equal a VLAN before none. Two identities with equally specific blocks that can meet are
 //! an error, told with both lines.
 
 mod file;

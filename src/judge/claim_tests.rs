@@ -33,7 +33,7 @@ radius_km = 10.0
 "#;
 
 fn subject(client: &str, server: &str) -> Subject {
-    Subject { client: client.parse().unwrap(), server: server.parse().unwrap(), mac: None }
+    Subject { client: client.parse().unwrap(), server: server.parse().unwrap(), mac: None, vlan: None }
 }
 
 fn problems(text: &str) -> Vec<String> {
@@ -127,4 +127,16 @@ fn a_claim_about_nobody_or_nothing_is_refused() {
     assert!(problems("[[claim]]\nidentity = \"x\"\n").iter().any(|p| p.contains("claim.match")));
     let everybody = "[[claim]]\nidentity = \"x\"\n[[claim.match]]\n[[claim.place]]\nplace = \"Boise, US\"\n";
     assert!(problems(everybody)[0].contains("every session"));
+}
+
+#[test]
+fn a_vlan_is_matched_and_the_more_specific() {
+    let text = "[[claim]]\nidentity = \"all\"\n[[claim.match]]\nclient = [\"203.0.113.0/24\"]\n[[claim.place]]\nplace = \"Phoenix, US\"\n\
+                [[claim]]\nidentity = \"lab\"\n[[claim.match]]\nclient = [\"203.0.113.0/24\"]\nvlan = [10, 20]\n[[claim.place]]\n\
+                place = \"Phoenix, US\"\n";
+    let claims = Claims::parse(text).unwrap();
+    for (vlan, name) in [(None, "all"), (Some(20), "lab"), (Some(30), "all")] {
+        let subject = Subject { vlan, ..subject("203.0.113.9", "10.0.0.1") };
+        assert_eq!(claims.find(&subject).unwrap().name, name, "{vlan:?}");
+    }
 }

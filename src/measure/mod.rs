@@ -8,3 +8,4 @@ pub mod ack;
 pub mod estimate;
 pub mod handshake;
 pub mod keystroke;
+pub mod tsval;

@@ -29,7 +29,7 @@ const WRITE_AT: usize = 64 * 1024;
 pub(super) fn analyze(config: AnalyzeConfig, out: &mut impl Write) -> io::Result<ExitStatus> {
     let started = Instant::now();
     let fail_on_finding = config.fail_on_finding;
-    let mut engine = Engine::new(EngineLimits::default());
+    let mut engine = Engine::new(EngineLimits { vlan_in_key: config.vlan_in_key, ..EngineLimits::default() });
     let mut merge = Merge::new(config.inputs.clone());
     let mut writer = Writer::new(&config, out);
     let correlator = Correlator::new(config.claims);

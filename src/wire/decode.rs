@@ -1,4 +1,4 @@
-//! One frame to one [`Packet`]: link, VLAN, IP, TCP or UDP, as far as the bytes go.
+//! One frame to one [`Packet`]: link, VLAN, IP with its extension headers, TCP or UDP, as far as the bytes go.
 //!
 //! Strict first: `etherparse`'s strict slices are the fast path and hold for every sound frame. Where they stop,
 //! the lax ones run over the same bytes, so that a frame cut by a snaplen, or with one lying length,
@@ -7,18 +7,22 @@
 use std::net::IpAddr;
 
 use etherparse::{
-    EtherType, IpNumber, LaxNetSlice, LaxSlicedPacket, LinkSlice, NetSlice, SlicedPacket, TransportSlice,
+    EtherType, IpNumber, LaxNetSlice, LaxSlicedPacket, LinkSlice, NetSlice, SlicedPacket, TransportSlice, VlanId,
     err::packet::SliceError, ip_number,
 };
 
-use super::{Frame, LinkType, TcpSegment};
+use super::{
+    Fragment, Frame, LinkType, TcpSegment,
+    fragment::{ipv4_fragment, ipv6_fragment},
+    link::link_header,
+};
 
 /// What a frame says, as far as it could be read.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet<'a> {
-    /// Sender's and receiver's hardware address, where the link has them.
+    /// The sender's hardware address and perhaps the receiver's, where the link has them.
     pub mac: Option<MacPair>,
-    /// Outermost 802.1Q VLAN identifier, where there is one.
+    /// Outermost 802.1Q VLAN identifier, where there is one; a tag of priority alone has none.
     pub vlan: Option<u16>,
     /// The IP header.
     pub ip: IpHeader,
@@ -31,8 +35,8 @@ pub struct Packet<'a> {
 pub struct MacPair {
     /// Sender.
     pub source: [u8; 6],
-    /// Receiver.
-    pub destination: [u8; 6],
+    /// Receiver; Linux cooked captures do not tell it.
+    pub destination: Option<[u8; 6]>,
 }
 
 /// The fields of an IPv4 or IPv6 header that later stages use.
@@ -58,6 +62,8 @@ pub enum Transport<'a> {
         /// Receiving port.
         dst_port: u16,
     },
+    /// A part of an IP packet, to be put together by whoever keeps the others.
+    Fragment(Fragment<'a>),
     /// IP decoded, its payload not; see the reason.
     Other(Undecoded),
 }
@@ -68,14 +74,17 @@ pub enum Undecoded {
     /// A link type that is not supported.
     #[error("link type {0:?} is not decoded")]
     Link(LinkType),
+    /// An address family of a BSD loopback header that is not IP.
+    #[error("address family {0:#x} is not IP")]
+    Family(u32),
     /// Not IP: ARP, LLDP, spanning tree and the like.
     #[error("EtherType {0:#06x} is not IP")]
     NotIp(u16),
     /// An IP protocol that is not TCP or UDP.
     #[error("IP protocol {0} is neither TCP nor UDP")]
     Protocol(u8),
-    /// A fragment of an IP packet.
-    #[error("an IP fragment")]
+    /// A fragment of a fragment, or one that does not say which.
+    #[error("an IP fragment within a fragment")]
     Fragment,
     /// A header that is cut or lies about a length.
     #[error("{layer} header at byte {offset}: {need} bytes needed, {have} there")]
@@ -126,7 +135,7 @@ pub fn decode<'a>(frame: &Frame<'a>) -> Result<Packet<'a>, Undecoded> {
     let strict = match frame.link {
         LinkType::Ethernet => SlicedPacket::from_ethernet(frame.bytes),
         LinkType::RawIp => SlicedPacket::from_ip(frame.bytes),
-        LinkType::Unknown(_) => return Err(Undecoded::Link(frame.link)),
+        _ => return decode_other_link(frame),
     };
     match strict {
         Ok(sliced) => from_strict(frame, &sliced),
@@ -135,71 +144,110 @@ pub fn decode<'a>(frame: &Frame<'a>) -> Result<Packet<'a>, Undecoded> {
 }
 
 fn from_strict<'a>(frame: &Frame<'a>, sliced: &SlicedPacket<'a>) -> Result<Packet<'a>, Undecoded> {
-    let (ip, payload, fragmented) = match &sliced.net {
-        Some(NetSlice::Ipv4(v4)) => (ipv4(v4.header()), v4.payload(), v4.is_payload_fragmented()),
-        Some(NetSlice::Ipv6(v6)) => (ipv6(v6.header()), v6.payload(), v6.is_payload_fragmented()),
+    let (ip, payload) = match &sliced.net {
+        Some(NetSlice::Ipv4(v4)) => (ipv4(v4.header()), v4.payload()),
+        Some(NetSlice::Ipv6(v6)) => (ipv6(v6.header()), v6.payload()),
         Some(NetSlice::Arp(_)) => return Err(Undecoded::NotIp(EtherType::ARP.0)),
         None => return Err(Undecoded::NotIp(sliced.payload_ether_type().map_or(0, |t| t.0))),
     };
-    let transport = if fragmented {
-        Transport::Other(Undecoded::Fragment)
-    } else {
-        match &sliced.transport {
-            Some(TransportSlice::Tcp(tcp)) => tcp_or_short(frame.bytes, tcp.slice(), tcp.slice().len() as u32),
-            Some(TransportSlice::Udp(udp)) => Transport::Udp { src_port: udp.source_port(), dst_port: udp.destination_port() },
+    let transport = match &sliced.transport {
+        Some(TransportSlice::Tcp(tcp)) => tcp_or_short(frame.bytes, tcp.slice(), tcp.slice().len() as u32),
+        Some(TransportSlice::Udp(udp)) => Transport::Udp { src_port: udp.source_port(), dst_port: udp.destination_port() },
+        _ => match &sliced.net {
+            Some(NetSlice::Ipv4(v4)) if v4.is_payload_fragmented() => {
+                ipv4_fragment(&v4.header(), payload.payload, payload.payload.len() as u32)
+            }
+            Some(NetSlice::Ipv6(v6)) if v6.is_payload_fragmented() => {
+                ipv6_fragment(frame.bytes, v6.extensions(), payload.payload, 0)
+            }
             _ => Transport::Other(Undecoded::Protocol(payload.ip_number.0)),
+        },
+    };
+    Ok(Packet { mac: mac(sliced.link.as_ref()), vlan: vlan(sliced.vlan_ids().first()), ip, transport })
+}
+
+/// A frame whose link header names what follows and perhaps the sender.
+fn decode_other_link<'a>(frame: &Frame<'a>) -> Result<Packet<'a>, Undecoded> {
+    let header = link_header(frame.link, frame.bytes)?;
+    let body = frame.bytes.get(header.len..).unwrap_or_default();
+    let mut packet = match SlicedPacket::from_ether_type(header.ether_type, body) {
+        Ok(sliced) => from_strict(frame, &sliced)?,
+        Err(error) => {
+            let sliced = LaxSlicedPacket::from_ether_type(header.ether_type, body);
+            from_lax(frame, &sliced, || reason(&error, header.len))?
         }
     };
-    Ok(Packet { mac: mac(sliced.link.as_ref()), vlan: sliced.vlan_ids().first().map(|id| id.value()), ip, transport })
+    packet.mac = header.source.map(|source| MacPair { source, destination: None });
+    Ok(packet)
 }
 
 /// The second look at a frame on which the strict slices stopped with `error`.
 #[cold]
 fn decode_lax<'a>(frame: &Frame<'a>, error: &SliceError) -> Result<Packet<'a>, Undecoded> {
+    let why = || reason(error, 0);
     let sliced = match frame.link {
-        LinkType::RawIp => LaxSlicedPacket::from_ip(frame.bytes).map_err(|_| reason(error))?,
-        _ => LaxSlicedPacket::from_ethernet(frame.bytes).map_err(|_| reason(error))?,
+        LinkType::RawIp => LaxSlicedPacket::from_ip(frame.bytes).map_err(|_| why())?,
+        _ => LaxSlicedPacket::from_ethernet(frame.bytes).map_err(|_| why())?,
     };
-    let missing = frame.original_len.saturating_sub(frame.bytes.len() as u32);
-    let (ip, payload, promised, fragmented) = match &sliced.net {
+    from_lax(frame, &sliced, why)
+}
+
+fn from_lax<'a>(
+    frame: &Frame<'a>,
+    sliced: &LaxSlicedPacket<'a>,
+    why: impl FnOnce() -> Undecoded,
+) -> Result<Packet<'a>, Undecoded> {
+    let (ip, payload, promised) = match &sliced.net {
         Some(LaxNetSlice::Ipv4(v4)) => {
             let promised = u32::from(v4.header().total_len()).saturating_sub(u32::from(v4.header().ihl()) * 4);
-            (ipv4(v4.header()), v4.payload(), promised, v4.is_payload_fragmented())
+            (ipv4(v4.header()), v4.payload(), promised)
         }
-        Some(LaxNetSlice::Ipv6(v6)) => (ipv6(v6.header()), v6.payload(), 0, v6.is_payload_fragmented()),
+        Some(LaxNetSlice::Ipv6(v6)) => {
+            let promised = u32::from(v6.header().payload_length()).saturating_sub(v6.extensions().slice().len() as u32);
+            (ipv6(v6.header()), v6.payload(), promised)
+        }
         Some(LaxNetSlice::Arp(_)) => return Err(Undecoded::NotIp(EtherType::ARP.0)),
-        None => return Err(reason(error)),
+        None => return Err(why()),
     };
-    // What the snaplen took away was on the wire all the same. An IPv4 total length is exact (no Ethernet padding);
-    // a total length of 0 is what segmentation offload leaves in frames captured on the sender.
     let there = payload.payload.len() as u32;
-    let wire_len = if missing == 0 {
+    let wire_len = wire_len(there, promised, frame.original_len.saturating_sub(frame.bytes.len() as u32));
+    let transport = match &sliced.net {
+        Some(LaxNetSlice::Ipv4(v4)) if v4.is_payload_fragmented() => ipv4_fragment(&v4.header(), payload.payload, wire_len),
+        Some(LaxNetSlice::Ipv6(v6)) if v6.is_payload_fragmented() => {
+            ipv6_fragment(frame.bytes, v6.extensions(), payload.payload, wire_len.saturating_sub(there))
+        }
+        _ => match payload.ip_number {
+            ip_number::TCP => tcp_or_short(frame.bytes, payload.payload, wire_len),
+            ip_number::UDP => udp_or_short(frame.bytes, payload.payload),
+            IpNumber(other) => Transport::Other(Undecoded::Protocol(other)),
+        },
+    };
+    Ok(Packet { mac: mac(sliced.link.as_ref()), vlan: vlan(sliced.vlan_ids().first()), ip, transport })
+}
+
+/// Length on the wire of an IP payload of which `there` bytes were captured, `promised` by the IP header, where the whole frame
+/// lacks `missing` bytes.
+///
+/// What the snaplen took away was on the wire all the same. The IP header's length is exact (no Ethernet padding); a length of
+/// 0 is what segmentation offload leaves in frames captured on the sender.
+const fn wire_len(there: u32, promised: u32, missing: u32) -> u32 {
+    if missing == 0 {
         there
     } else if promised > there {
         promised
     } else {
         there.saturating_add(missing)
-    };
-    let transport = if fragmented {
-        Transport::Other(Undecoded::Fragment)
-    } else {
-        match payload.ip_number {
-            ip_number::TCP => tcp_or_short(frame.bytes, payload.payload, wire_len),
-            ip_number::UDP => udp_or_short(frame.bytes, payload.payload),
-            IpNumber(other) => Transport::Other(Undecoded::Protocol(other)),
-        }
-    };
-    Ok(Packet { mac: mac(sliced.link.as_ref()), vlan: sliced.vlan_ids().first().map(|id| id.value()), ip, transport })
+    }
 }
 
-fn tcp_or_short<'a>(frame: &[u8], bytes: &'a [u8], wire_len: u32) -> Transport<'a> {
+pub(super) fn tcp_or_short<'a>(frame: &[u8], bytes: &'a [u8], wire_len: u32) -> Transport<'a> {
     match TcpSegment::parse(bytes, wire_len) {
         Some(segment) => Transport::Tcp(segment),
         None => Transport::Other(short(Layer::Tcp, frame, bytes, 20)),
     }
 }
 
-fn udp_or_short<'a>(frame: &[u8], bytes: &'a [u8]) -> Transport<'a> {
+pub(super) fn udp_or_short<'a>(frame: &[u8], bytes: &'a [u8]) -> Transport<'a> {
     match bytes {
         &[a, b, c, d, ..] => Transport::Udp { src_port: u16::from_be_bytes([a, b]), dst_port: u16::from_be_bytes([c, d]) },
         _ => Transport::Other(short(Layer::Udp, frame, bytes, 8)),
@@ -226,12 +274,18 @@ fn ipv6(header: etherparse::Ipv6HeaderSlice<'_>) -> IpHeader {
 
 fn mac(link: Option<&LinkSlice<'_>>) -> Option<MacPair> {
     match link? {
-        LinkSlice::Ethernet2(ethernet) => Some(MacPair { source: ethernet.source(), destination: ethernet.destination() }),
+        LinkSlice::Ethernet2(ethernet) => Some(MacPair { source: ethernet.source(), destination: Some(ethernet.destination()) }),
         _ => None,
     }
 }
 
-fn reason(error: &SliceError) -> Undecoded {
+/// Identifier 0 is a tag that carries a priority and no VLAN (IEEE 802.1Q §9.6).
+fn vlan(outermost: Option<&VlanId>) -> Option<u16> {
+    outermost.map(|id| id.value()).filter(|id| *id != 0)
+}
+
+/// Why `etherparse` stopped, `skipped` bytes behind the start of the frame.
+fn reason(error: &SliceError, skipped: usize) -> Undecoded {
     match error {
         SliceError::Len(e) => Undecoded::Short {
             layer: match e.layer {
@@ -244,7 +298,7 @@ fn reason(error: &SliceError) -> Undecoded {
                 | etherparse::err::Layer::EtherPayload => Layer::Link,
                 _ => Layer::Ip,
             },
-            offset: clamp(e.layer_start_offset),
+            offset: clamp(e.layer_start_offset.saturating_add(skipped)),
             need: clamp(e.required_len),
             have: clamp(e.len),
         },

@@ -4,11 +4,13 @@
 //! its accessors cannot fail. What stopped the decoder is kept as [`Undecoded`].
 
 mod decode;
+mod fragment;
 mod frame;
 mod link;
 mod tcp;
 
 pub use decode::{IpHeader, Layer, MacPair, Packet, Transport, Undecoded, decode};
+pub use fragment::{Fragment, decode_reassembled};
 pub use frame::{Batch, Frame, FrameMeta};
 pub use link::LinkType;
 pub use tcp::{SeqNumber, TcpFlags, TcpSegment};

@@ -29,9 +29,14 @@ pub(crate) struct Outcome {
     pub(crate) counters: Counters,
 }
 
-/// Runs frames through an engine with the usual limits. Observations must come in the order of their keys.
+/// Runs frames through an engine with the usual limits.
 pub(crate) fn run<'a>(shots: impl IntoIterator<Item = &'a Shot>) -> Outcome {
-    let mut engine = Engine::new(EngineLimits::default());
+    run_with(EngineLimits::default(), shots)
+}
+
+/// Runs frames through an engine. Observations must come in the order of their keys.
+pub(crate) fn run_with<'a>(limits: EngineLimits, shots: impl IntoIterator<Item = &'a Shot>) -> Outcome {
+    let mut engine = Engine::new(limits);
     let mut seen = Vec::new();
     let mut frames = 0;
     for shot in shots {

@@ -44,7 +44,7 @@ fn tcp(shot: &Shot) -> Option<Tcp> {
     let mac = packet.mac?;
     Some(Tcp {
         time: shot.time,
-        mac: [mac.source, mac.destination],
+        mac: [mac.source, mac.destination?],
         source: (v4(packet.ip.source)?, segment.src_port),
         destination: (v4(packet.ip.destination)?, segment.dst_port),
         id: packet.ip.identification,

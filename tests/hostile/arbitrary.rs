@@ -13,7 +13,7 @@ use proptest::{collection::vec, prelude::*, sample::Index, test_runner::RngSeed}
 use crate::{common::Shot, pcaps};
 
 /// The same cases on every run.
-fn seeded(cases: u32) -> ProptestConfig {
+pub(crate) fn seeded(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, rng_seed: RngSeed::Fixed(7), failure_persistence: None, ..ProptestConfig::default() }
 }
 
@@ -31,7 +31,17 @@ fn decoded_within_bounds(link: LinkType, bytes: &[u8], original_len: u32) {
     let decoded = decode(&frame);
     assert_eq!(matches!(decoded, Err(Undecoded::Link(_))), matches!(link, LinkType::Unknown(_)));
     let Ok(packet) = decoded else { return };
-    assert_eq!(packet.mac.is_some(), link == LinkType::Ethernet);
+    let has_mac = match link {
+        LinkType::Ethernet => Some(true),
+        LinkType::LinuxSll | LinkType::LinuxSll2 => None,
+        _ => Some(false),
+    };
+    assert!(has_mac.is_none_or(|has_mac| packet.mac.is_some() == has_mac));
+    assert!(packet.mac.is_none_or(|mac| mac.destination.is_some() == (link == LinkType::Ethernet)));
+    if let Transport::Fragment(fragment) = packet.transport {
+        assert!(fragment.bytes.len() <= bytes.len() && fragment.len as usize >= fragment.bytes.len());
+        assert!(fragment.offset < 65_536 && fragment.offset % 8 == 0);
+    }
     if let Transport::Tcp(segment) = packet.transport {
         assert!(segment.payload.len() + 20 <= bytes.len());
         assert!(segment.payload_len as usize >= segment.payload.len());
@@ -102,7 +112,7 @@ fn read_ssh(streams: [&[u8]; 2], lengths: &[usize]) -> (Facts, Standing, bool) {
             let (bytes, tail) = rest.split_at((*lengths.next().unwrap()).min(rest.len()));
             rest = tail;
             let (time, end) = (Timestamp::from_nanos(0), SeqNumber(0));
-            let data = Data { bytes, len: bytes.len() as u32, time, end, acked: None };
+            let data = Data { bytes, len: bytes.len() as u32, time, end, acked: None, sent: None };
             let mut cues: Vec<Cue> = Vec::new();
             ssh.on_data(if swapped { side.other() } else { side }, &data, None, &mut cues);
             swapped ^= ssh.take_role_swap();
@@ -126,7 +136,7 @@ proptest! {
 
     #[test]
     fn decoding_any_bytes_stays_within_them(
-        number in prop_oneof![Just(1u16), Just(101), any::<u16>()],
+        number in prop_oneof![Just(1u16), Just(101), Just(0), Just(108), Just(113), Just(276), any::<u16>()],
         bytes in vec(any::<u8>(), 0..200),
         missing in 0u32..2_000,
     ) {
@@ -164,7 +174,7 @@ proptest! {
             let bytes: Vec<u8> = (first..first + i64::from(len)).map(byte_at).collect();
             let time = Timestamp::from_nanos(i as i64 * 5_000_000);
             let seq = SeqNumber(start.wrapping_add(first as u32));
-            let data = Data { bytes: &bytes, len, time, end: seq.plus(len), acked: None };
+            let data = Data { bytes: &bytes, len, time, end: seq.plus(len), acked: None, sent: None };
             stream.push(seq, data, |item| follower.take(item));
             for place in first..first + i64::from(len) {
                 if let Some(pushed) = usize::try_from(place).ok().and_then(|place| pushed.get_mut(place)) {
@@ -195,7 +205,7 @@ proptest! {
             let len = if i < small { 1 } else { len };
             seq = seq.plus(1);
             let bytes = &payload[..len];
-            let data = Data { bytes, len: len as u32, time: Timestamp::from_nanos(0), end: seq, acked: None };
+            let data = Data { bytes, len: len as u32, time: Timestamp::from_nanos(0), end: seq, acked: None, sent: None };
             stream.push(seq, data, |_| {});
             seq = seq.plus(len as u32);
             prop_assert!(stream.held_bytes() <= 256 * 1024, "{} bytes held", stream.held_bytes());
@@ -225,7 +235,7 @@ proptest! {
             let side = if *client { Side::Client } else { Side::Server };
             let bytes = if banner { [b"SSH-2.0-", bytes.as_slice()].concat() } else { bytes.clone() };
             let (time, end) = (Timestamp::from_nanos(0), SeqNumber(0));
-            let data = Data { bytes: &bytes, len: bytes.len() as u32 + u32::from(*gap), time, end, acked: None };
+            let data = Data { bytes: &bytes, len: bytes.len() as u32 + u32::from(*gap), time, end, acked: None, sent: None };
             ssh.on_data(side, &data, None, &mut cues);
         }
         // Without a key exchange there is no encrypted record, and so nothing that could be input or output.

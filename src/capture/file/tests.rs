@@ -87,7 +87,7 @@ fn modified_pcap_has_longer_record_headers() {
 #[test]
 fn pcap_link_type_is_the_lower_half_of_its_field() {
     for order in Order::BOTH {
-        for (network, link) in [(0x2400_0001, ETHERNET), (101, LinkType::RawIp), (0x0001_0114, LinkType::Unknown(276))] {
+        for (network, link) in [(0x2400_0001, ETHERNET), (101, LinkType::RawIp), (0x0001_0114, LinkType::LinuxSll2)] {
             let mut file = order.pcap_header(0xa1b2_c3d4, 65_535, network);
             file.extend(order.record(0, 0, b"x", 1));
             assert_eq!(frames(file)[0].1, link);

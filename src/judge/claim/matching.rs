@@ -15,6 +15,8 @@ pub struct Subject {
     pub server: IpAddr,
     /// The client's hardware address, where the sensor sees it.
     pub mac: Option<[u8; 6]>,
+    /// Its outermost 802.1Q VLAN identifier, where it has one.
+    pub vlan: Option<u16>,
 }
 
 /// One `[[claim.match]]` block: an empty list asks nothing.
@@ -26,7 +28,7 @@ pub struct MatchBlock {
     pub server: Vec<IpNet>,
     /// Client hardware addresses.
     pub mac: Vec<[u8; 6]>,
-    /// 802.1Q VLAN identifiers. Sessions do not carry them yet, so a block that asks for one matches none.
+    /// 802.1Q VLAN identifiers.
     pub vlan: Vec<u16>,
     /// Names in RDP's connection cookie; only RDP sessions have them.
     pub rdp_cookie: Vec<String>,
@@ -42,21 +44,26 @@ pub(super) struct Rank {
     names: u8,
     client_prefix: u8,
     server_prefix: u8,
+    vlans: u8,
 }
 
 impl MatchBlock {
     /// How specifically this block matches a session; `None` where it does not.
     pub(super) fn rank_for(&self, subject: &Subject) -> Option<Rank> {
-        if !self.vlan.is_empty() || !self.rdp_cookie.is_empty() || !self.vnc_desktop.is_empty() {
+        if !self.rdp_cookie.is_empty() || !self.vnc_desktop.is_empty() {
             return None;
         }
         if !self.mac.is_empty() && !subject.mac.is_some_and(|mac| self.mac.contains(&mac)) {
+            return None;
+        }
+        if !self.vlan.is_empty() && !subject.vlan.is_some_and(|vlan| self.vlan.contains(&vlan)) {
             return None;
         }
         Some(Rank {
             names: u8::from(!self.mac.is_empty()),
             client_prefix: longest(&self.client, subject.client)?,
             server_prefix: longest(&self.server, subject.server)?,
+            vlans: u8::from(!self.vlan.is_empty()),
         })
     }
 

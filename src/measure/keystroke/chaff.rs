@@ -136,6 +136,7 @@ mod tests {
             let time = Timestamp::from_nanos(ms * 1_000_000);
             detector.push(&Input {
                 time,
+                sent: None,
                 end: SeqNumber(0),
                 bytes: 36,
                 data: DataRange { least: 1, most: 2 },

@@ -21,6 +21,8 @@ pub(super) struct Message {
     pub(super) on_the_second: bool,
     /// A key may be missing before it.
     pub(super) behind_gap: bool,
+    /// Since the end of output that was more than an echo, where it is the first input behind that.
+    pub(super) response: Option<Span>,
 }
 
 /// What the server said to a message.

@@ -8,6 +8,7 @@
 //! key's size that nothing else explains; with the terminal unknown, only those that the server echoed. Without a terminal
 //! there are none. Where bytes were not captured, nothing is timed across the gap: neither an interval nor an echo.
 
+mod cadence;
 mod chaff;
 mod message;
 mod repeat;
@@ -15,6 +16,7 @@ mod silence;
 
 use std::collections::VecDeque;
 
+pub use self::cadence::InputOrigin;
 use self::{
     chaff::ChaffDetector,
     message::{Answer, Message, confidence},
@@ -23,7 +25,7 @@ use self::{
 };
 use super::estimate::{Distribution, Quantiles};
 use crate::{
-    cue::{Input, Output, Terminal},
+    cue::{Input, Output, OutputKind, Terminal},
     flow::{PerSide, Side},
     time::{Span, Timestamp},
 };
@@ -140,6 +142,12 @@ pub struct KeystrokeSummary {
     pub interval: Option<Quantiles>,
     /// From key to echo, at the sensor.
     pub echo: Option<Quantiles>,
+    /// From the end of output that was more than an echo to the next key, at the sensor: a reaction, and the round trip.
+    pub response: Option<Quantiles>,
+    /// Who or what typed.
+    pub origin: InputOrigin,
+    /// Why that is believed.
+    pub origin_reason: &'static str,
 }
 
 /// See the [module's documentation](self).
@@ -150,14 +158,27 @@ pub struct Keystrokes {
     waiting: VecDeque<Message>,
     holds: Holds,
     silent_run: SilentRun,
-    last_key: Option<Timestamp>,
+    last_key: Option<Sent>,
+    last_paste: Option<Timestamp>,
     last_output: Option<Timestamp>,
+    /// The server has written more than echoes since the last input.
+    text_shown: bool,
     /// Bytes were lost in front of a side's next message.
     lost: PerSide<bool>,
     confidence_sum: f64,
     counts: KeystrokeSummary,
     intervals: Distribution,
+    fast_intervals: u64,
+    paste_intervals: Distribution,
     echoes: Distribution,
+    responses: Distribution,
+}
+
+/// When a key was sent: at the sensor, and by the client's own clock where that is known.
+#[derive(Clone, Copy, Debug)]
+struct Sent {
+    time: Timestamp,
+    by_client: Option<Span>,
 }
 
 impl Keystrokes {
@@ -189,7 +210,7 @@ impl Keystrokes {
         Some(self.chaff.undecided_until().map_or(first, |until| first.max(until)))
     }
 
-    /// A message of the client. `rtt` is the client-side round trip, where known.
+    /// A message of the client. `rtt` is the smallest client-side round trip, where known.
     pub fn on_input(&mut self, input: Input, rtt: Option<Span>, out: &mut Vec<Keystroke>) {
         self.on_deadline(input.time, out);
         let behind_gap = std::mem::take(&mut self.lost.client);
@@ -208,7 +229,9 @@ impl Keystrokes {
         };
         // Where input had to wait for what was missing before it, its echo has gone by.
         let answer = if self.last_output.is_some_and(|output| output > input.time) { Answer::Lost } else { Answer::None };
-        self.waiting.push_back(Message { input, answer, output_bytes: 0, on_the_second, behind_gap });
+        let shown = self.last_output.filter(|_| std::mem::take(&mut self.text_shown));
+        let response = shown.map(|shown| input.time - shown).filter(|response| !response.is_negative());
+        self.waiting.push_back(Message { input, answer, output_bytes: 0, on_the_second, behind_gap, response });
         if self.waiting.len() > MAX_WAITING {
             self.decide_first(out);
         }
@@ -218,6 +241,7 @@ impl Keystrokes {
     pub fn on_output(&mut self, output: Output, out: &mut Vec<Keystroke>) {
         self.on_deadline(output.time, out);
         self.last_output = Some(output.time);
+        self.text_shown |= output.kind == OutputKind::Text;
         let behind_gap = std::mem::take(&mut self.lost.server);
         let reached = |input: &Input| output.acked.is_none_or(|acked| acked.since(input.end) >= 0);
         let apart = self.echoes.median().map_or(LEAST_APART, |echo| echo.times(4).max(LEAST_APART));
@@ -264,7 +288,18 @@ impl Keystrokes {
             return None;
         }
         let reliability = (self.counts.count > 0).then(|| self.confidence_sum / self.counts.count as f64);
-        Some(KeystrokeSummary { reliability, interval: self.intervals.quantiles(), echo: self.echoes.quantiles(), ..self.counts })
+        let interval = self.intervals.quantiles();
+        let (origin, origin_reason) =
+            cadence::origin(interval.as_ref(), self.fast_intervals, self.paste_intervals.quantiles().as_ref());
+        Some(KeystrokeSummary {
+            reliability,
+            interval,
+            echo: self.echoes.quantiles(),
+            response: self.responses.quantiles(),
+            origin,
+            origin_reason,
+            ..self.counts
+        })
     }
 
     fn decide_first(&mut self, out: &mut Vec<Keystroke>) {
@@ -287,10 +322,9 @@ impl Keystrokes {
             Answer::Echo { delay, .. } => Some(delay),
             _ => None,
         };
+        let sent = Sent { time: first.input.time, by_client: first.input.sent };
         for nth in 0..count {
-            // A key that passed while the one before it was being sent again comes out behind it, and earlier.
-            let since = self.last_key.map(|last| first.input.time - last).filter(|since| !since.is_negative());
-            let interval = if nth > 0 || first.behind_gap { None } else { since };
+            let interval = if nth > 0 || first.behind_gap { None } else { self.since_last_key(sent) };
             self.push(
                 Keystroke {
                     time: first.input.time,
@@ -307,7 +341,23 @@ impl Keystrokes {
                 out,
             );
         }
-        self.last_key = Some(first.input.time);
+        self.last_key = Some(sent);
+        match kind {
+            KeystrokeKind::Press => first.response.into_iter().for_each(|response| self.responses.record(response)),
+            KeystrokeKind::Repeat => {}
+            KeystrokeKind::Paste => {
+                let last = self.last_paste.replace(first.input.time);
+                last.into_iter().for_each(|last| self.paste_intervals.record(first.input.time - last));
+            }
+        }
+    }
+
+    /// The interval to the key before, by the client's clock where it helps.
+    fn since_last_key(&self, sent: Sent) -> Option<Span> {
+        let last = self.last_key?;
+        let by_client = last.by_client.zip(sent.by_client).map(|(earlier, later)| later - earlier);
+        // A key that passed while the one before it was being sent again comes out behind it, and earlier.
+        by_client.or(Some(sent.time - last.time)).filter(|since| !since.is_negative())
     }
 
     /// Counts a keystroke and hands it on, unless it may belong to a password.
@@ -350,6 +400,7 @@ impl Keystrokes {
     fn emit(&mut self, keystroke: Keystroke, out: &mut Vec<Keystroke>) {
         if let (KeystrokeKind::Press, Some(interval)) = (keystroke.kind, keystroke.interval.filter(|i| *i <= LONGEST_INTERVAL)) {
             self.intervals.record(interval);
+            self.fast_intervals += u64::from(interval < cadence::FAST);
         }
         out.push(keystroke);
     }

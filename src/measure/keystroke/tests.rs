@@ -24,8 +24,15 @@ impl Session {
 
     fn input(&mut self, ms: i64, kind: InputKind, doubt: Doubt) {
         self.seq += 36;
-        let input =
-            Input { time: at(ms), end: SeqNumber(self.seq), bytes: 36, data: DataRange { least: 1, most: 2 }, kind, doubt };
+        let input = Input {
+            time: at(ms),
+            sent: None,
+            end: SeqNumber(self.seq),
+            bytes: 36,
+            data: DataRange { least: 1, most: 2 },
+            kind,
+            doubt,
+        };
         self.keystrokes.on_input(input, Some(Span::from_millis(30)), &mut self.out);
     }
 
@@ -211,4 +218,46 @@ fn what_waits_is_bounded() {
     let mut session = Session::new(Terminal::Open);
     (0..10_000).for_each(|_| session.key(0));
     assert!(session.keystrokes.waiting.len() <= MAX_WAITING);
+}
+
+#[test]
+fn a_response_is_the_time_from_the_end_of_output_to_the_next_key() {
+    let mut session = Session::new(Terminal::Open);
+    session.key(0); // Enter
+    session.output(1, 36, OutputKind::Echo);
+    session.output(40, 300, OutputKind::Text);
+    session.output(90, 36, OutputKind::Echo); // the prompt
+    session.key(490);
+    session.echo(491);
+    session.key(640); // typed on: nothing was shown but an echo
+    session.echo(641);
+    let response = session.finish().1.response.unwrap();
+    assert_eq!((response.samples, response.p50), (1, Span::from_millis(400)));
+}
+
+#[test]
+fn the_clients_clock_takes_the_path_out_of_an_interval() {
+    let mut session = Session::new(Terminal::Open);
+    for (passed, sent) in [(100, 60), (280, 200)] {
+        session.seq += 36;
+        let (end, data) = (SeqNumber(session.seq), DataRange { least: 1, most: 2 });
+        let sent = Some(Span::from_millis(sent));
+        let input = Input { time: at(passed), sent, end, bytes: 36, data, kind: InputKind::Char, doubt: Doubt::None };
+        session.keystrokes.on_input(input, None, &mut session.out);
+    }
+    assert_eq!(session.finish().0[1].interval, Some(Span::from_millis(140)));
+}
+
+#[test]
+fn a_person_and_a_script_are_told_apart() {
+    for (step, spread, want) in [(120, 97, InputOrigin::Human), (5, 2, InputOrigin::Scripted)] {
+        let mut session = Session::new(Terminal::Open);
+        let mut ms = 0;
+        for i in 0..60 {
+            ms += step + i * 37 % spread;
+            session.key(ms);
+            session.echo(ms + 1);
+        }
+        assert_eq!(session.finish().1.origin, want);
+    }
 }

@@ -46,8 +46,8 @@ pub(in crate::output) struct SessionRecord<'a> {
     /// How it is known which end is the client.
     #[schemars(extend("enum" = ["syn", "banner", "port", "first_seen"]))]
     client_evidence: &'static str,
-    /// Tunnels around the session, the outermost first; empty where there is none.
-    encapsulation: [(); 0],
+    /// What the session's packets came wrapped in, the outermost first; empty where there was nothing, or it is not looked at.
+    encapsulation: Vec<EncapsulationRecord>,
     /// Transport protocol.
     #[schemars(extend("enum" = ["tcp", "udp"]))]
     transport: &'static str,
@@ -103,7 +103,7 @@ impl<'a> SessionRecord<'a> {
             client: EndpointRecord::new(report.endpoints.client, report.mac.client),
             server: EndpointRecord::new(report.endpoints.server, report.mac.server),
             client_evidence: evidence(report.evidence),
-            encapsulation: [],
+            encapsulation: report.vlan.map(|id| EncapsulationRecord { kind: "vlan", id }).into_iter().collect(),
             transport: "tcp",
             protocol: "ssh",
             identified_by: identified_by(report.identified_by),
@@ -122,6 +122,15 @@ impl<'a> SessionRecord<'a> {
             findings: event.judgement.findings.iter().map(FindingRecord::new).collect(),
         }
     }
+}
+
+/// What a session's packets came wrapped in.
+#[derive(Serialize, JsonSchema)]
+struct EncapsulationRecord {
+    /// Kind, such as `vlan`.
+    kind: &'static str,
+    /// Its identifier: of a VLAN 1 to 4094.
+    id: u16,
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -271,11 +280,13 @@ struct KeystrokesRecord {
     hold_ms: Option<QuantilesRecord>,
     /// From key to echo at the sensor, in milliseconds; null without samples.
     echo_ms: Option<QuantilesRecord>,
-    /// From the end of output to the next key, in milliseconds; null: not measured.
+    /// From the end of output to the next key, in milliseconds; null without samples.
     response_ms: Option<QuantilesRecord>,
     /// Who or what types.
     #[schemars(extend("enum" = ["human", "scripted", "mixed", "unknown"]))]
     input_kind: &'static str,
+    /// Why that is believed.
+    input_kind_reason: &'static str,
 }
 
 impl KeystrokesRecord {
@@ -292,8 +303,9 @@ impl KeystrokesRecord {
             interval_ms: keystrokes.interval.as_ref().map(QuantilesRecord::new),
             hold_ms: None,
             echo_ms: keystrokes.echo.as_ref().map(QuantilesRecord::new),
-            response_ms: None,
-            input_kind: "unknown",
+            response_ms: keystrokes.response.as_ref().map(QuantilesRecord::new),
+            input_kind: keystrokes.origin.name(),
+            input_kind_reason: keystrokes.origin_reason,
         }
     }
 }

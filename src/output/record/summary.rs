@@ -24,6 +24,8 @@ pub(in crate::output) struct SummaryRecord<'a> {
     truncated: u64,
     /// Copies of frames.
     duplicated: u64,
+    /// Fragments of IP packets.
+    fragments: FragmentsRecord,
     /// What was lost, by the place that lost it.
     dropped: DroppedRecord,
     /// Flows, by kind.
@@ -57,6 +59,7 @@ impl<'a> SummaryRecord<'a> {
             undecoded: counters.undecoded,
             truncated: counters.truncated,
             duplicated: counters.duplicated,
+            fragments: FragmentsRecord { reassembled: counters.reassembled, dropped: counters.dropped_fragments },
             dropped: DroppedRecord { kernel: 0, ring: 0, channel: 0, table: counters.dropped_flows, output: 0 },
             flows: FlowsRecord {
                 tcp: counters.tcp_flows,
@@ -73,6 +76,15 @@ impl<'a> SummaryRecord<'a> {
             inputs: summary.inputs.iter().map(InputRecord::new).collect(),
         }
     }
+}
+
+/// Packets that came together, and frames with fragments that came to nothing.
+#[derive(Serialize, JsonSchema)]
+struct FragmentsRecord {
+    /// Packets that were put together.
+    reassembled: u64,
+    /// Frames with fragments that came to nothing.
+    dropped: u64,
 }
 
 #[derive(Serialize, JsonSchema)]

@@ -86,7 +86,7 @@ impl OutputMemory {
         } else {
             Doubt::None
         };
-        Some(Input { time: record.time, end: record.end, bytes, data: sizes.data_range(bytes), kind, doubt })
+        Some(Input { time: record.time, sent: record.sent, end: record.end, bytes, data: sizes.data_range(bytes), kind, doubt })
     }
 
     /// Whether the client owes the server a window adjustment by now; one packet pays it.
@@ -140,7 +140,7 @@ mod tests {
     use crate::wire::SeqNumber;
 
     fn record(len: u32, millis: i64) -> Record {
-        Record { len, exact: false, time: Timestamp::from_nanos(millis * 1_000_000), end: SeqNumber(0), acked: None }
+        Record { len, exact: false, time: Timestamp::from_nanos(millis * 1_000_000), end: SeqNumber(0), acked: None, sent: None }
     }
 
     fn chacha() -> Sizes {

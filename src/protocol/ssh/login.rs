@@ -183,7 +183,14 @@ mod tests {
             // Records of one side that follow each other came in one segment.
             let time =
                 Timestamp::from_nanos(lens.get(..i).unwrap().iter().filter(|&&before| (before > 0) != (len > 0)).count() as i64);
-            let record = Record { len: len.unsigned_abs(), exact: sizes.length_in_clear, time, end: SeqNumber(0), acked: None };
+            let record = Record {
+                len: len.unsigned_abs(),
+                exact: sizes.length_in_clear,
+                time,
+                end: SeqNumber(0),
+                acked: None,
+                sent: None,
+            };
             login.push(side, &record, sizes);
         }
         login.terminal()
@@ -223,7 +230,7 @@ mod tests {
         let mut login = Login::new();
         login.give_up();
         for (len, over) in [(44, None), (392, None), (36, Some(Terminal::Unknown)), (44, Some(Terminal::Unknown))] {
-            let record = Record { len, exact: false, time: Timestamp::from_nanos(0), end: SeqNumber(0), acked: None };
+            let record = Record { len, exact: false, time: Timestamp::from_nanos(0), end: SeqNumber(0), acked: None, sent: None };
             login.push(Side::Client, &record, sizes);
             assert_eq!(login.terminal(), over, "{len}");
         }

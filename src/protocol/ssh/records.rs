@@ -3,7 +3,11 @@
 //! Where the length field is in clear (AES-GCM, encrypt-then-MAC), packets are exact. Where it is encrypted, the segment is
 //! the unit: a program writes what it has at once, so a segment begins with a packet unless the one before was full.
 
-use crate::{flow::Data, time::Timestamp, wire::SeqNumber};
+use crate::{
+    flow::Data,
+    time::{Span, Timestamp},
+    wire::SeqNumber,
+};
 
 use super::sizes::Sizes;
 
@@ -27,6 +31,8 @@ pub(super) struct Record {
     pub(super) end: SeqNumber,
     /// What its segment acknowledged.
     pub(super) acked: Option<SeqNumber>,
+    /// When it was sent by the sender's own clock, where that is known.
+    pub(super) sent: Option<Span>,
 }
 
 /// Splits one direction into [`Record`]s.
@@ -67,10 +73,17 @@ impl Framer {
         self.longest = self.longest.max(data.len);
         self.continues = data.len >= self.longest;
         if !continued {
-            emit(Record { len: data.len, exact: false, time: data.time, end: data.end, acked: data.acked });
+            emit(Record { len: data.len, exact: false, time: data.time, end: data.end, acked: data.acked, sent: data.sent });
         } else if !self.continues {
             // The tail of a longer message: never a packet of its own, but it counts as output.
-            emit(Record { len: data.len.max(FULL_SEGMENT), exact: false, time: data.time, end: data.end, acked: data.acked });
+            emit(Record {
+                len: data.len.max(FULL_SEGMENT),
+                exact: false,
+                time: data.time,
+                end: data.end,
+                acked: data.acked,
+                sent: data.sent,
+            });
         }
     }
 
@@ -101,7 +114,7 @@ impl Framer {
                 at += taken;
                 if self.remaining == 0 {
                     let end = data.end.plus(0u32.wrapping_sub(data.len - at));
-                    emit(Record { len: self.current, exact: true, time: data.time, end, acked: data.acked });
+                    emit(Record { len: self.current, exact: true, time: data.time, end, acked: data.acked, sent: data.sent });
                 }
             }
         }
@@ -135,8 +148,14 @@ mod tests {
     fn feed(framer: &mut Framer, bytes: &[u8], cut: usize) -> Vec<(u32, bool)> {
         let mut out = Vec::new();
         for chunk in bytes.chunks(cut) {
-            let data =
-                Data { bytes: chunk, len: chunk.len() as u32, time: Timestamp::from_nanos(0), end: SeqNumber(0), acked: None };
+            let data = Data {
+                bytes: chunk,
+                len: chunk.len() as u32,
+                time: Timestamp::from_nanos(0),
+                end: SeqNumber(0),
+                acked: None,
+                sent: None,
+            };
             framer.push(&data, |record| out.push((record.len, record.exact)));
         }
         out

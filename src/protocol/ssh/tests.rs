@@ -34,7 +34,14 @@ fn server_stream() -> Vec<u8> {
 fn feed(ssh: &mut Ssh, side: Side, bytes: &[u8], cut: usize) -> Vec<Cue> {
     let mut cues = Vec::new();
     for chunk in bytes.chunks(cut) {
-        let data = Data { bytes: chunk, len: chunk.len() as u32, time: Timestamp::from_nanos(0), end: SeqNumber(0), acked: None };
+        let data = Data {
+            bytes: chunk,
+            len: chunk.len() as u32,
+            time: Timestamp::from_nanos(0),
+            end: SeqNumber(0),
+            acked: None,
+            sent: None,
+        };
         ssh.on_data(side, &data, None, &mut cues);
     }
     cues
