@@ -28,8 +28,8 @@ const WRITE_AT: usize = 64 * 1024;
 /// Only of writing to `out`; what goes wrong with an input is in the summary and in the status.
 pub(super) fn analyze(config: AnalyzeConfig, out: &mut impl Write) -> io::Result<ExitStatus> {
     let started = Instant::now();
-    let fail_on_finding = config.fail_on_finding;
     let mut engine = Engine::new(EngineLimits { vlan_in_key: config.vlan_in_key, ..EngineLimits::default() });
+    let fail_on_finding = config.fail_on_finding;
     let mut merge = Merge::new(config.inputs.clone());
     let mut writer = Writer::new(&config, out);
     let correlator = Correlator::new(config.claims);

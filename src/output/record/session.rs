@@ -46,7 +46,7 @@ pub(in crate::output) struct SessionRecord<'a> {
     /// How it is known which end is the client.
     #[schemars(extend("enum" = ["syn", "banner", "port", "first_seen"]))]
     client_evidence: &'static str,
-    /// What the session's packets came wrapped in, the outermost first; empty where there was nothing, or it is not looked at.
+    /// VLANs and tunnels around the session, the outermost first; empty where there is none.
     encapsulation: Vec<EncapsulationRecord>,
     /// Transport protocol.
     #[schemars(extend("enum" = ["tcp", "udp"]))]
@@ -127,9 +127,9 @@ impl<'a> SessionRecord<'a> {
 /// What a session's packets came wrapped in.
 #[derive(Serialize, JsonSchema)]
 struct EncapsulationRecord {
-    /// Kind, such as `vlan`.
+    /// Which kind, such as `vlan`.
     kind: &'static str,
-    /// Its identifier: of a VLAN 1 to 4094.
+    /// Its number: the VLAN's identifier.
     id: u16,
 }
 
@@ -280,7 +280,7 @@ struct KeystrokesRecord {
     hold_ms: Option<QuantilesRecord>,
     /// From key to echo at the sensor, in milliseconds; null without samples.
     echo_ms: Option<QuantilesRecord>,
-    /// From the end of output to the next key, in milliseconds; null without samples.
+    /// From the end of output that was more than an echo to the next key, in milliseconds; null without samples.
     response_ms: Option<QuantilesRecord>,
     /// Who or what types.
     #[schemars(extend("enum" = ["human", "scripted", "mixed", "unknown"]))]

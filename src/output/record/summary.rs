@@ -78,7 +78,7 @@ impl<'a> SummaryRecord<'a> {
     }
 }
 
-/// Packets that came together, and frames with fragments that came to nothing.
+/// Fragments of IP packets.
 #[derive(Serialize, JsonSchema)]
 struct FragmentsRecord {
     /// Packets that were put together.
