@@ -38,6 +38,7 @@ const COLUMNS: &[(&str, &str)] = &[
     ("rtt_server_floor_ms", "/rtt/server/floor_ms"),
     ("keystrokes", "/keystrokes/count"),
     ("keystrokes_silent", "/keystrokes/silent"),
+    ("input_kind", "/keystrokes/input_kind"),
     ("interval_p50_ms", "/keystrokes/interval_ms/p50"),
     ("echo_p50_ms", "/keystrokes/echo_ms/p50"),
     ("obfuscated_keystrokes", "/details/obfuscated_keystrokes"),

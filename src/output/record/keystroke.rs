@@ -30,7 +30,8 @@ pub(in crate::output) struct KeystrokeRecord<'a> {
     class: &'static str,
     /// Length of the SSH packet (or TLS record, or message) that carried it, in bytes.
     bytes: u32,
-    /// Since the keystroke before, in milliseconds; null for the first, and where there is a gap between.
+    /// Since the keystroke before, in milliseconds, by the client's own clock where its TCP sends timestamps; null for the
+    /// first, behind a gap, and for a key that was sent again.
     interval_ms: Option<f64>,
     /// From key to echo at the sensor, in milliseconds; null without echo.
     echo_ms: Option<f64>,

@@ -22,7 +22,7 @@ const MAX_RTT_MS: f64 = 60_000.0;
 
 /// A question as it is written. Fields that are not known are mistakes: a mistyped `access` must not accuse.
 #[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `sensor`, `claim` and `rtt_ms`")]
 pub(super) struct Question<'a> {
     #[serde(borrow)]
     sensor: Point<'a>,
@@ -35,7 +35,7 @@ pub(super) struct Question<'a> {
 
 /// A point, by name or by both coordinates.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object with `place`, or `lat` and `lon`")]
 struct Point<'a> {
     place: Option<Cow<'a, str>>,
     lat: Option<f64>,
