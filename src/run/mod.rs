@@ -38,7 +38,7 @@ pub fn run(cli: Cli) -> ExitStatus {
                 .map_err(Failure::from)
                 .and_then(|config| offline::analyze(config, &mut io::stdout().lock()).map_err(Failure::from))
         }
-        Command::Claims(ClaimsCommand::Check { file }) => claims::check(&file, &mut io::stdout().lock()),
+        Command::Claims(ClaimsCommand::Check(args)) => claims::check(args, &mut io::stdout().lock()),
     };
     match outcome {
         Ok(status) => status,

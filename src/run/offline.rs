@@ -52,7 +52,8 @@ pub(super) fn analyze(config: AnalyzeConfig, out: &mut impl Write) -> io::Result
     Ok(status)
 }
 
-fn input_summaries(merge: Merge) -> Vec<InputSummary> {
+/// How each input went; what went wrong is logged too.
+pub(super) fn input_summaries(merge: Merge) -> Vec<InputSummary> {
     merge
         .finish()
         .into_iter()
