@@ -15,8 +15,8 @@ use crate::{
 /// Largest claims file that is read, in bytes.
 const MAX_CLAIMS: u64 = 64 * 1024 * 1024;
 
-/// Largest file of leases that is read, in bytes.
-const MAX_LEASES: u64 = 256 * 1024 * 1024;
+/// Largest file of leases that is read, in bytes. Reading it takes some ten times as much memory.
+const MAX_LEASES: u64 = 128 * 1024 * 1024;
 
 /// Mistakes of a file that are told; how many more there are is told too.
 const MAX_TOLD: usize = 50;

@@ -165,6 +165,15 @@ fn of_many_that_tie_each_is_told_with_the_first() {
 }
 
 #[test]
+fn large_blocks_that_tie_are_told_at_once() {
+    let nets = |key: &str| {
+        format!("{key} = [{}]\n", (0..2000).map(|i| format!("\"10.0.{}.{}\"", i / 256, i % 256)).collect::<Vec<_>>().join(","))
+    };
+    let keys = nets("client") + &nets("server");
+    assert_eq!(with_clients([("a", keys.clone()), ("b", keys)].into_iter()).len(), 1);
+}
+
+#[test]
 fn names_come_before_prefixes_and_clients_before_servers() {
     let keys = [
         ("mac", "mac = [\"00:00:00:00:00:01\"]"),

@@ -98,8 +98,10 @@ fn span(text: &str) -> Option<Span> {
     whole.parse::<i64>().ok()?.checked_mul(1_000_000_000)?.checked_add(nanos.parse().ok()?).map(Span::from_nanos)
 }
 
-fn problem(line: usize, field: &str, message: impl Into<String>) -> Problem {
-    Problem { line, field: field.to_owned(), message: message.into() }
+/// A problem whose message may quote what a client sent: no control character gets through.
+fn problem(line: usize, field: &str, message: impl AsRef<str>) -> Problem {
+    let message = message.as_ref().chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect();
+    Problem { line, field: field.to_owned(), message }
 }
 
 #[cfg(test)]

@@ -1,9 +1,6 @@
 //! Which sessions a claim is about.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    net::IpAddr,
-};
+use std::{collections::BTreeMap, net::IpAddr};
 
 use ipnet::IpNet;
 
@@ -81,7 +78,7 @@ enum Key {
 
 const KEYS: [Key; 6] = [Key::Client, Key::Mac, Key::RdpCookie, Key::VncDesktop, Key::Server, Key::Vlan];
 
-#[derive(PartialEq, Eq, Hash)]
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 enum Value<'a> {
     /// The key is not asked for.
     Nothing,
@@ -110,7 +107,7 @@ pub(super) fn ties(identities: &[Identity]) -> Vec<Problem> {
 /// pairs; what is left together at the end ties with the first.
 fn collect_ties(blocks: Vec<Owned<'_>>, keys: &[Key], found: &mut BTreeMap<(usize, usize), (usize, usize)>) {
     let Some((first, one)) = blocks.first().copied() else { return };
-    if blocks.iter().all(|(who, _)| *who == first) {
+    if blocks.iter().all(|(who, _)| *who == first || found.contains_key(&(first, *who))) {
         return;
     }
     let Some((key, rest)) = keys.split_first() else {
@@ -119,7 +116,7 @@ fn collect_ties(blocks: Vec<Owned<'_>>, keys: &[Key], found: &mut BTreeMap<(usiz
         }
         return;
     };
-    let mut parts: HashMap<Value<'_>, Vec<Owned<'_>>> = HashMap::new();
+    let mut parts: BTreeMap<Value<'_>, Vec<Owned<'_>>> = BTreeMap::new();
     for (who, block) in blocks {
         let mut values = block.values(*key);
         if values.is_empty() {

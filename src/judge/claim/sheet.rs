@@ -6,6 +6,9 @@ use csv::StringRecord;
 
 use super::{Problem, value::Lines};
 
+/// Rows that a file may have: each takes some 400 bytes of memory while it is read.
+const MAX_ROWS: usize = 2_000_000;
+
 /// A CSV file (RFC 4180) whose columns are known by name.
 pub(super) struct Sheet {
     /// Position in a row of each column that there is.
@@ -62,6 +65,10 @@ fn read_rows(text: &str) -> Result<Vec<Row>, Vec<Problem>> {
             vec![Problem { line: line_from(at), field: "row".to_owned(), message: error.to_string() }]
         })?;
         let at = cells.position().map_or(0, |position| position.byte() as usize);
+        if rows.len() > MAX_ROWS {
+            let message = format!("is one too many: a file has {MAX_ROWS} at most");
+            return Err(vec![Problem { line: line_from(at), field: "row".to_owned(), message }]);
+        }
         if cells.iter().any(|cell| !cell.trim().is_empty()) {
             rows.push(Row { line: line_from(at), cells });
         }

@@ -89,7 +89,7 @@ impl Block<'_> {
         span(text).map(Some).ok_or_else(|| self.problem(name, format!("\"{text}\" is not a number of seconds")))
     }
 
-    fn problem(&self, field: &str, message: impl Into<String>) -> Problem {
+    fn problem(&self, field: &str, message: impl AsRef<str>) -> Problem {
         problem(self.line, field, message)
     }
 }

@@ -71,6 +71,7 @@ fn mistakes_in_csv_are_told_with_line_and_field() {
     assert!(problems("time,ip,who\n")[0].contains("\"who\""));
     assert!(problems("time,ip\n")[0].contains("lacks the column \"identity\""));
     assert!(problems("")[0].contains("is missing"));
+    assert!(problems("time,ip,identity\n5,\x1b[31m,a\n")[0].contains("\"\u{fffd}[31m\""), "nothing to a terminal");
 }
 
 const DHCP: &str = "#separator \\x09
