@@ -232,3 +232,38 @@ fn many_leases_of_one_address_are_cut_and_asked_quickly() {
     let found = (0..50_000).filter(|i| at(&leases, "10.0.0.1", i * 10 + 5).is_some()).count();
     assert_eq!(found, 50_000);
 }
+
+/// Which lease holds, by a look at all of them: the rules as they are told.
+fn by_the_rules(leases: &[Lease], time: Timestamp) -> Option<&Lease> {
+    let end = |lease: &Lease| {
+        let next = leases.iter().map(|other| other.start).filter(|start| *start > lease.start).min();
+        lease.end.or(next).unwrap_or(Timestamp::MAX)
+    };
+    leases.iter().filter(|lease| lease.start <= time && time < end(lease)).max_by_key(|lease| (lease.start, lease.line))
+}
+
+proptest::proptest! {
+    #[test]
+    fn the_timeline_keeps_the_rules(times in proptest::collection::vec((0..40i64, proptest::option::of(1..30i64)), 1..20)) {
+        let row = |(start, lasts): &(i64, Option<i64>)| {
+            let end = lasts.map_or_else(String::new, |lasts| (start + lasts).to_string());
+            format!("{start},10.0.0.1,a,{end}\n")
+        };
+        let leases = parse(&format!("time,ip,identity,end\n{}", times.iter().map(row).collect::<String>()));
+        for second in 0..80 {
+            let time = Timestamp::from_nanos(second * 1_000_000_000);
+            proptest::prop_assert_eq!(leases.at("10.0.0.1".parse().unwrap(), time), by_the_rules(leases.all(), time));
+        }
+    }
+
+    #[test]
+    fn no_file_panics(which in 0..4usize, at in 0..400usize, put in "[0-9a-zA-Z\t\n,\"\\\\.={}:-]{0,12}") {
+        let radius = block(1000, "Start", &JDOE) + &block(1100, "Stop", &JDOE);
+        let json = "{\"ts\":1000.25,\"mac\":\"x\",\"assigned_addr\":\"10.0.0.1\",\"lease_time\":600.0,\"msg_types\":[\"ACK\"]}\n";
+        let csv = "time,ip,identity,end\n100,10.0.0.1,a,200\n2026-11-22T15:00:00Z,::1,b,\n";
+        let text = [DHCP, &radius, json, csv][which];
+        let at = text.char_indices().map(|(at, _)| at).nth(at).unwrap_or(text.len());
+        let rest = text.get(at + put.len()..).unwrap_or_default();
+        let _ = Leases::parse(&format!("{}{put}{rest}", &text[..at]));
+    }
+}
