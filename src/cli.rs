@@ -81,6 +81,7 @@ Examples:
   keywitness analyze capture.pcap
   keywitness analyze --claims claims.toml day1.pcapng day2.pcap.gz
   keywitness analyze /var/captures
+  keywitness analyze --claims claims.csv --sensor \"Seattle, US\" --leases dhcp.log capture.pcap
   tcpdump -w - port 22 | keywitness analyze --format ndjson --keystrokes -")]
 pub struct AnalyzeArgs {
     /// Captures (pcap or pcapng, also compressed with gzip or zstd), read as one stream in the order of time; a folder stands
@@ -88,9 +89,13 @@ pub struct AnalyzeArgs {
     #[arg(required = true, value_name = "FILE|DIR")]
     pub inputs: Vec<PathBuf>,
 
-    /// Who claims to be where (TOML). Without it sessions are measured and not judged.
+    /// Who claims to be where (TOML or CSV). Without it sessions are measured and not judged.
     #[arg(long, value_name = "FILE")]
     pub claims: Option<PathBuf>,
+
+    /// What goes with the claims.
+    #[command(flatten)]
+    pub around: ClaimsArgs,
 
     /// Equal addresses and ports in different VLANs (outermost tag) are different flows: for networks whose addresses overlap.
     /// Not for mirrors that show the two directions in different VLANs. Suricata's `vlan.use-for-tracking`, Zeek's
@@ -175,14 +180,45 @@ pub enum AnswerFormat {
     Ndjson,
 }
 
+/// What goes with a claims file.
+#[derive(Debug, Default, Args)]
+pub struct ClaimsArgs {
+    /// Who had which address when: CSV (time,ip,identity and optionally end), Zeek's dhcp.log or FreeRADIUS' detail. Looked up
+    /// when a session begins, before the matches of the claims.
+    #[arg(long, value_name = "FILE")]
+    pub leases: Option<PathBuf>,
+
+    /// Where the sensor stands, "City, CC" or "lat, lon". CSV claims need it; it wins over the place in a claims file.
+    #[arg(long, value_name = "PLACE", allow_hyphen_values = true)]
+    pub sensor: Option<String>,
+}
+
 /// Commands of `claims`.
 #[derive(Debug, Subcommand)]
 pub enum ClaimsCommand {
     /// Validate a claims file; each mistake is told with its line and field.
-    Check {
-        /// The claims file (TOML).
-        file: PathBuf,
-    },
+    ///
+    /// With captures, a dry run: which session leads to which claim, by which line, and which claims no session leads to. Nothing is
+    /// judged.
+    Check(CheckArgs),
+}
+
+/// Arguments of `claims check`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Exit status: 0 the claims are fine; 2 usage or configuration error, such as a mistake in a file; 3 a capture could not \
+be read to its end; 4 internal error.")]
+pub struct CheckArgs {
+    /// The claims file (TOML or CSV).
+    pub file: PathBuf,
+
+    /// Captures whose sessions to look for in the claims; `-` is standard input.
+    #[arg(value_name = "CAPTURE")]
+    pub inputs: Vec<PathBuf>,
+
+    /// What goes with the claims.
+    #[command(flatten)]
+    pub around: ClaimsArgs,
 }
 
 /// How results are written.

@@ -2,17 +2,24 @@
 //! environment.
 
 use std::{
-    fs, io,
+    fs::{self, File},
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
 use crate::{
-    cli::{AnalyzeArgs, KeystrokeChoice, OutputFormat},
-    judge::claim::{Claims, Problem},
+    cli::{AnalyzeArgs, ClaimsArgs, KeystrokeChoice, OutputFormat},
+    judge::claim::{Claims, Problem, Reading, leases::Leases},
 };
 
 /// Largest claims file that is read, in bytes.
 const MAX_CLAIMS: u64 = 64 * 1024 * 1024;
+
+/// Largest file of leases that is read, in bytes. Reading it takes some ten times as much memory.
+const MAX_LEASES: u64 = 128 * 1024 * 1024;
+
+/// Mistakes of a file that are told; how many more there are is told too.
+const MAX_TOLD: usize = 50;
 
 /// An `analyze` run.
 #[derive(Debug)]
@@ -54,9 +61,9 @@ pub enum ConfigError {
         /// Why.
         source: io::Error,
     },
-    /// A claims file has mistakes.
+    /// A file of claims or leases has mistakes.
     #[error("{}", list(path, problems))]
-    Claims {
+    Mistakes {
         /// The file.
         path: PathBuf,
         /// All of them.
@@ -65,11 +72,19 @@ pub enum ConfigError {
     /// What was typed cannot be meant.
     #[error("{0}")]
     Usage(String),
+    /// What goes with claims was given without any.
+    #[error("--leases and --sensor go with --claims")]
+    NoClaims,
+    /// The sensor's place is none.
+    #[error("--sensor: {0}")]
+    Sensor(String),
 }
 
 fn list(path: &Path, problems: &[Problem]) -> String {
-    let lines: Vec<String> = problems.iter().map(|problem| format!("{}: {problem}", path.display())).collect();
-    lines.join("\n")
+    let told = problems.iter().take(MAX_TOLD).map(|problem| format!("{}: {problem}", path.display()));
+    let more = problems.len().saturating_sub(MAX_TOLD);
+    let more = (more > 0).then(|| format!("{}: {more} more mistakes", path.display()));
+    told.chain(more).collect::<Vec<_>>().join("\n")
 }
 
 impl AnalyzeConfig {
@@ -77,15 +92,18 @@ impl AnalyzeConfig {
     /// colours (<https://no-color.org>).
     ///
     /// # Errors
-    /// [`ConfigError`] where the claims cannot be read or have mistakes.
+    /// [`ConfigError`] where the claims, or what goes with them, cannot be read or have mistakes.
     pub fn resolve(args: AnalyzeArgs, is_terminal: bool, no_color: bool) -> Result<Self, ConfigError> {
         if args.format == OutputFormat::Csv && args.keystrokes.is_some() {
             let message = "--keystrokes: CSV has one row a session and no place for keystrokes; use --format ndjson for both";
             return Err(ConfigError::Usage(message.to_owned()));
         }
         check_output(&args)?;
+        if args.claims.is_none() && (args.around.leases.is_some() || args.around.sensor.is_some()) {
+            return Err(ConfigError::NoClaims);
+        }
         Ok(Self {
-            claims: args.claims.as_deref().map(read_claims).transpose()?,
+            claims: args.claims.as_deref().map(|path| read_claims(path, &args.around)).transpose()?,
             inputs: args.inputs,
             vlan_in_key: args.vlan_key,
             format: args.format,
@@ -100,24 +118,50 @@ impl AnalyzeConfig {
 /// What is read must not be written over.
 fn check_output(args: &AnalyzeArgs) -> Result<(), ConfigError> {
     let Some(output) = args.output.as_deref().and_then(|path| fs::canonicalize(path).ok()) else { return Ok(()) };
-    let read = args.inputs.iter().chain(&args.claims).find(|input| fs::canonicalize(input).is_ok_and(|input| input == output));
+    let read = args
+        .inputs
+        .iter()
+        .chain(&args.claims)
+        .chain(&args.around.leases)
+        .find(|input| fs::canonicalize(input).is_ok_and(|input| input == output));
     match read {
         Some(input) => Err(ConfigError::Usage(format!("--output: {} is read by this run", input.display()))),
         None => Ok(()),
     }
 }
 
-/// Reads a claims file.
+/// Reads a claims file, and what goes with it.
 ///
 /// # Errors
-/// [`ConfigError`] where it cannot be read or has mistakes.
-pub fn read_claims(path: &Path) -> Result<Claims, ConfigError> {
+/// [`ConfigError`] where a file cannot be read or has mistakes.
+pub fn read_claims(path: &Path, around: &ClaimsArgs) -> Result<Claims, ConfigError> {
+    let bytes = read(path, MAX_CLAIMS)?;
+    let not_text = |error| ConfigError::Read { path: path.to_owned(), source: io::Error::other(error) };
+    let text = String::from_utf8(bytes).map_err(not_text)?;
+    let is_csv = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("csv"));
+    let reading = Reading { is_csv, has_leases: around.leases.is_some() };
+    let mut claims = Claims::parse(&text, reading).map_err(|problems| mistakes(path, problems))?;
+    if let Some(place) = &around.sensor {
+        claims = claims.with_sensor_at(place).map_err(ConfigError::Sensor)?;
+    }
+    if let Some(path) = &around.leases {
+        // Logs hold what clients sent, which need not be UTF-8.
+        let text = String::from_utf8_lossy(&read(path, MAX_LEASES)?).into_owned();
+        claims = claims.with_leases(Leases::parse(&text).map_err(|problems| mistakes(path, problems))?);
+    }
+    Ok(claims)
+}
+
+fn mistakes(path: &Path, problems: Vec<Problem>) -> ConfigError {
+    ConfigError::Mistakes { path: path.to_owned(), problems }
+}
+
+/// All of a file, unless there is too much.
+fn read(path: &Path, most: u64) -> Result<Vec<u8>, ConfigError> {
     let read = || {
-        if fs::metadata(path)?.len() > MAX_CLAIMS {
-            return Err(io::Error::other(format!("is larger than {MAX_CLAIMS} bytes")));
-        }
-        fs::read_to_string(path)
+        let mut bytes = Vec::new();
+        File::open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > most { Err(io::Error::other(format!("is larger than {most} bytes"))) } else { Ok(bytes) }
     };
-    let text = read().map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    Claims::parse(&text).map_err(|problems| ConfigError::Claims { path: path.to_owned(), problems })
+    read().map_err(|source| ConfigError::Read { path: path.to_owned(), source })
 }

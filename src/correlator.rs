@@ -6,7 +6,7 @@ use crate::{
     event::{AlertEvent, ClaimEvent, Event, KeystrokeEvent, SessionEvent},
     judge::{
         Finding, Measured, PlaceClaim, Severity,
-        claim::{ClaimedPlace, Claims, Identity, Subject},
+        claim::{ClaimedPlace, Claims, Found, Identity, Subject},
         verdict::{Judgement, Verdict, judge_places},
     },
     observation::{Body, Observation, SessionReport},
@@ -39,10 +39,7 @@ impl Correlator {
     fn judge(&self, report: SessionReport, now: Timestamp, events: &mut Vec<Event>) {
         let (claim, judgement) = match &self.claims {
             None => (None, Judgement::not_testable(Verdict::NoClaim, "no claims were given", 0)),
-            Some(claims) => match claims.find(&subject(&report)) {
-                None => (None, Judgement::not_testable(Verdict::NoClaim, "no claim matches this session", 0)),
-                Some(identity) => judge_identity(claims, identity, &report),
-            },
+            Some(claims) => judge_by(claims, &report),
         };
         let alerts: Vec<_> = claim
             .iter()
@@ -55,18 +52,43 @@ impl Correlator {
     }
 }
 
-fn subject(report: &SessionReport) -> Subject {
-    Subject { client: report.client_ip(), server: report.endpoints.server.ip, mac: report.mac.client, vlan: report.vlan }
+/// What claims are found by.
+#[must_use]
+pub fn subject(report: &SessionReport) -> Subject {
+    Subject {
+        client: report.client_ip(),
+        server: report.endpoints.server.ip,
+        mac: report.mac.client,
+        vlan: report.vlan,
+        start: report.start,
+    }
 }
 
-fn judge_identity(claims: &Claims, identity: &Identity, report: &SessionReport) -> (Option<ClaimEvent>, Judgement) {
+fn judge_by(claims: &Claims, report: &SessionReport) -> (Option<ClaimEvent>, Judgement) {
+    let without = |reason: &str| (None, Judgement::not_testable(Verdict::NoClaim, reason, 0));
+    match claims.find(&subject(report)) {
+        Found::Nothing => without("no claim matches this session"),
+        Found::Unclaimed(lease) => {
+            without(&format!("the client's address was leased (leases line {}) to an identity without a claim", lease.line))
+        }
+        Found::Matched(identity, _) => judge_identity(claims, identity, format!("claims line {}", identity.line), report),
+        Found::Leased(identity, lease) => judge_identity(claims, identity, format!("leases line {}", lease.line), report),
+    }
+}
+
+fn judge_identity(
+    claims: &Claims,
+    identity: &Identity,
+    source: String,
+    report: &SessionReport,
+) -> (Option<ClaimEvent>, Judgement) {
     let held: Vec<&ClaimedPlace> = identity.places.iter().filter(|place| place.holds_at(report.start)).collect();
     let mut claim = ClaimEvent {
         identity: identity.name.clone(),
         places: held.iter().map(|claimed| claimed.place.clone()).collect(),
         matched_place: None,
         distance_km: None,
-        source: format!("claims line {}", identity.line),
+        source,
         claims_sha256: claims.sha256.clone(),
     };
     let undecided = |reason: &str| Judgement::not_testable(Verdict::Undecided, reason, 0);

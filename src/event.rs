@@ -45,7 +45,7 @@ pub struct ClaimEvent {
     pub matched_place: Option<Place>,
     /// Great circle from the sensor to that place, by way of its gateway, in kilometres.
     pub distance_km: Option<f64>,
-    /// Where the claim stands.
+    /// What led to the claim: `claims line N`, where it stands, or `leases line N`.
     pub source: String,
     /// SHA-256 of the claims file.
     pub claims_sha256: String,

@@ -9,7 +9,7 @@
 //! The folders are the pipeline, in this order:
 //!
 //! ```text
-//!  frames in batches                                            claims (TOML)
+//!  frames in batches                                            claims, leases
 //!      │                                                            │
 //!  capture ─▶ ┌ wire ─▶ flow ─▶ protocol ┐                          ▼
 //!             │          │      cue ▼    ├─▶ observation ─▶ judge ◀─ correlator ─▶ event ─▶ output
@@ -66,8 +66,8 @@
 //! * **Keystroke**: a press, a repeat of a held key, or a paste. **Silent**: without echo. **Hidden run**: four or more silent
 //!   characters in a row, such as a password: counted, not timed. **Chaff**: messages that hide keystrokes.
 //! * **Floor**: the smallest round trip that is no accident.
-//! * **Observation**: what an engine says. **Claim**: what an identity says. **Test**: one comparison of the two. **Finding**: a
-//!   test that failed, with its numbers. **Verdict**: the answer over all tests.
+//! * **Observation**: what an engine says. **Claim**: what an identity says. **Lease**: who had an address when. **Test**: one
+//!   comparison of measurement and claim. **Finding**: a test that failed, with its numbers. **Verdict**: the answer over all tests.
 //!
 //! # What is known, measured, inferred
 //! *Known*: what SSH says in clear (versions, algorithms). *Measured*: round trips and arrival times, at the sensor.

@@ -1,19 +1,32 @@
-//! Claims: who says to be where. Read from TOML; every error names its line and field.
+//! Claims: who says to be where. Read from TOML or CSV; every error names its line and field.
 //!
 //! A claim belongs to an identity and is found by its match blocks: the keys of one block must all hold, one value of a key
 //! is enough, and one block is enough. The most specific block wins: a name or a hardware address before an address
 //! prefix, a longer prefix before a shorter one, and where those are equal a VLAN before none. Two identities with equally specific blocks that can meet are
 //! an error, told with both lines.
+//!
+//! Leases come first, where there are any: they say who had the client's address when the session began, which no block can say
+//! as exactly. The claim of that identity is used even if no block of it names the address; if no claim has that identity,
+//! there is no claim, since the blocks would hold somebody else's claim against it.
 
 mod file;
+mod index;
+pub mod leases;
 mod matching;
+mod rows;
+mod sheet;
+mod value;
 
-use std::net::IpAddr;
+use std::{collections::HashMap, net::IpAddr};
 
 use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 
 pub use self::matching::{MatchBlock, Subject};
+use self::{
+    index::Index,
+    leases::{Lease, Leases},
+};
 use super::{delay_model::Access, place::Place};
 use crate::time::Timestamp;
 
@@ -34,6 +47,34 @@ pub struct Claims {
     pub middleboxes: Vec<Middlebox>,
     /// SHA-256 of the file, in hexadecimal.
     pub sha256: String,
+    /// What is no mistake but may be meant otherwise.
+    pub hints: Vec<Problem>,
+    index: Index,
+    leases: Leases,
+    /// Claims by identity, for leases; several claims of one identity are one, with the places of all.
+    by_name: HashMap<String, Identity>,
+}
+
+/// How a claims file is to be read.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Reading {
+    /// It is CSV by its name; otherwise its content tells.
+    pub is_csv: bool,
+    /// Leases lead to claims too, so that one without a match is no mistake.
+    pub has_leases: bool,
+}
+
+/// What the claims say of a session.
+#[derive(Clone, Copy, Debug)]
+pub enum Found<'a> {
+    /// A match block leads to this claim.
+    Matched(&'a Identity, &'a MatchBlock),
+    /// A lease does.
+    Leased(&'a Identity, &'a Lease),
+    /// A lease gives the address to somebody without a claim.
+    Unclaimed(&'a Lease),
+    /// Nothing does.
+    Nothing,
 }
 
 /// The sensor.
@@ -94,9 +135,11 @@ pub struct Middlebox {
     pub name: String,
     /// Addresses that it shows.
     pub net: Vec<IpNet>,
+    /// Where it stands. Nothing is judged by it: the round trip to a middlebox says nothing of whoever is behind it.
+    pub place: Option<Place>,
 }
 
-/// Something wrong in a claims file.
+/// Something wrong in a file of claims or leases.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {field}: {message}")]
 pub struct Problem {
@@ -109,31 +152,85 @@ pub struct Problem {
 }
 
 impl Claims {
-    /// Reads a claims file.
+    /// Reads a claims file, TOML or CSV.
     ///
     /// # Errors
     /// Everything that is wrong with it, in the order of lines; syntax errors come alone.
-    pub fn parse(text: &str) -> Result<Self, Vec<Problem>> {
-        let mut claims = file::read(text)?;
-        claims.sha256 = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    pub fn parse(text: &str, reading: Reading) -> Result<Self, Vec<Problem>> {
+        let content = text.trim_start_matches('\u{feff}');
+        let is_csv = reading.is_csv || rows::is_header(content);
+        let read = if is_csv { rows::read } else { file::read };
+        let mut claims = read(content, reading.has_leases)?;
         let ties = matching::ties(&claims.identities);
-        if ties.is_empty() { Ok(claims) } else { Err(ties) }
+        if !ties.is_empty() {
+            return Err(ties);
+        }
+        claims.sha256 = Sha256::digest(text.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        claims.index = Index::of(&claims.identities);
+        Ok(claims)
     }
 
-    /// The identity whose claim is the most specific for a session.
+    /// Adds leases, which then lead to claims before the match blocks do.
     #[must_use]
-    pub fn find(&self, subject: &Subject) -> Option<&Identity> {
-        let ranked = self.identities.iter().filter_map(|identity| {
-            let rank = identity.matches.iter().filter_map(|block| block.rank_for(subject)).max()?;
-            Some((rank, identity))
-        });
-        ranked.max_by_key(|(rank, _)| *rank).map(|(_, identity)| identity)
+    pub fn with_leases(mut self, leases: Leases) -> Self {
+        for identity in &self.identities {
+            match self.by_name.get_mut(&identity.name) {
+                Some(known) => known.places.extend(identity.places.iter().cloned()),
+                None => {
+                    self.by_name.insert(identity.name.clone(), identity.clone());
+                }
+            }
+        }
+        self.leases = leases;
+        self
+    }
+
+    /// Puts the sensor at a place, whatever the file says: "City, CC", or "lat, lon" in degrees.
+    ///
+    /// # Errors
+    /// What is wrong with the place.
+    pub fn with_sensor_at(mut self, place: &str) -> Result<Self, String> {
+        self.sensor.place = Some(value::place_or_point(place)?);
+        Ok(self)
+    }
+
+    /// The claim of whoever had the address by lease, otherwise the one whose match is the most specific.
+    #[must_use]
+    pub fn find(&self, subject: &Subject) -> Found<'_> {
+        if let Some(lease) = self.leases.at(subject.client, subject.start) {
+            return self.claim_of(lease).map_or(Found::Unclaimed(lease), |identity| Found::Leased(identity, lease));
+        }
+        let matched = self.index.find(&self.identities, subject);
+        matched.map_or(Found::Nothing, |(identity, block)| Found::Matched(identity, block))
+    }
+
+    /// The leases.
+    #[must_use]
+    pub fn leases(&self) -> &[Lease] {
+        self.leases.all()
+    }
+
+    /// The claim that a lease leads to.
+    #[must_use]
+    pub fn claim_of(&self, lease: &Lease) -> Option<&Identity> {
+        lease.names.iter().find_map(|name| self.by_name.get(name))
     }
 
     /// The middlebox that an address belongs to.
     #[must_use]
     pub fn middlebox(&self, ip: IpAddr) -> Option<&Middlebox> {
         self.middleboxes.iter().find(|middlebox| middlebox.net.iter().any(|net| net.contains(&ip)))
+    }
+}
+
+impl<'a> Found<'a> {
+    /// The claim, if there is one.
+    #[must_use]
+    pub const fn identity(&self) -> Option<&'a Identity> {
+        match self {
+            Self::Matched(identity, _) | Self::Leased(identity, _) => Some(identity),
+            Self::Unclaimed(_) | Self::Nothing => None,
+        }
     }
 }
 

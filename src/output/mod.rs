@@ -3,6 +3,7 @@
 pub mod answer;
 mod csv;
 pub mod escape;
+pub mod matches;
 mod ndjson;
 mod record;
 pub mod schema;

@@ -182,7 +182,8 @@ impl Format for Table {
     }
 }
 
-fn short_time(time: Timestamp) -> String {
+/// To the second.
+pub(super) fn short_time(time: Timestamp) -> String {
     rfc3339(time).get(..19).unwrap_or_default().replace('T', " ")
 }
 
@@ -203,7 +204,7 @@ pub(super) fn wrap(out: &mut String, indent: &str, text: &str) {
 }
 
 /// The port of a server is left out where it is SSH's own.
-fn address(endpoint: Endpoint) -> String {
+pub(super) fn address(endpoint: Endpoint) -> String {
     if endpoint.port == 22 { endpoint.ip.to_string() } else { std::net::SocketAddr::new(endpoint.ip, endpoint.port).to_string() }
 }
 

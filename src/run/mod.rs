@@ -47,7 +47,7 @@ pub fn run(cli: Cli) -> ExitStatus {
         }
         Command::Completions { shell } => document::completions(shell, &mut io::stdout().lock()),
         Command::Man { command } => document::man(&command, &mut io::stdout().lock()),
-        Command::Claims(ClaimsCommand::Check { file }) => claims::check(&file, &mut io::stdout().lock()),
+        Command::Claims(ClaimsCommand::Check(args)) => claims::check(args, &mut io::stdout().lock()),
     };
     match outcome {
         Ok(status) => status,

@@ -61,7 +61,8 @@ pub(super) fn analyze(config: AnalyzeConfig, out: &mut impl Write) -> io::Result
     Ok(status)
 }
 
-fn input_summaries(merge: Merge) -> Vec<InputSummary> {
+/// How each input went.
+pub(super) fn input_summaries(merge: Merge) -> Vec<InputSummary> {
     let summary = |input: InputStatus| {
         let (status, error) = match input.outcome {
             Outcome::Whole => (InputState::Ok, None),
@@ -75,7 +76,7 @@ fn input_summaries(merge: Merge) -> Vec<InputSummary> {
 }
 
 /// One line for each input that failed, and one for all that were skipped.
-fn log_inputs(inputs: &[InputSummary]) {
+pub(super) fn log_inputs(inputs: &[InputSummary]) {
     let path = |input: &InputSummary| escape::text(input.path.as_bytes());
     for input in inputs.iter().filter(|input| input.status == InputState::Error) {
         warn!("{}: {}", path(input), input.error.as_deref().unwrap_or_default());

@@ -4,7 +4,10 @@ use ipnet::IpNet;
 use serde::Deserialize;
 use toml::{Spanned, value::Datetime};
 
-use super::{ClaimedPlace, Claims, DEFAULT_RADIUS_KM, Identity, LARGEST_RADIUS_KM, MatchBlock, Middlebox, Problem, Sensor};
+use super::{
+    ClaimedPlace, Claims, DEFAULT_RADIUS_KM, Identity, MatchBlock, Middlebox, Problem, Sensor,
+    value::{self, Lines},
+};
 use crate::{
     judge::{
         delay_model::Access,
@@ -85,28 +88,27 @@ struct RawMiddlebox {
     lon: Option<Spanned<f64>>,
 }
 
-/// Reads a file; gives every problem, not only the first.
-pub(super) fn read(text: &str) -> Result<Claims, Vec<Problem>> {
+/// Reads a file; gives every problem, not only the first. A claim needs no match where leases may lead to it.
+pub(super) fn read(text: &str, has_leases: bool) -> Result<Claims, Vec<Problem>> {
+    let lines = Lines::of(text);
     let raw: RawFile = toml::from_str(text).map_err(|error| {
         let at = error.span().map_or(0, |span| span.start);
-        vec![Problem { line: line_at(text, at), field: "toml".to_owned(), message: error.message().to_owned() }]
+        vec![Problem { line: lines.at(at), field: "toml".to_owned(), message: error.message().to_owned() }]
     })?;
-    let mut reader = Reader { text, problems: Vec::new() };
+    let mut reader = Reader { lines, has_leases, problems: Vec::new(), hints: Vec::new() };
     let claims = reader.file(raw);
     reader.problems.sort_by_key(|problem| problem.line);
-    if reader.problems.is_empty() { Ok(claims) } else { Err(reader.problems) }
+    if reader.problems.is_empty() { Ok(Claims { hints: reader.hints, ..claims }) } else { Err(reader.problems) }
 }
 
-fn line_at(text: &str, offset: usize) -> usize {
-    1 + text.as_bytes().iter().take(offset).filter(|byte| **byte == b'\n').count()
-}
-
-struct Reader<'a> {
-    text: &'a str,
+struct Reader {
+    lines: Lines,
+    has_leases: bool,
     problems: Vec<Problem>,
+    hints: Vec<Problem>,
 }
 
-impl Reader<'_> {
+impl Reader {
     fn file(&mut self, raw: RawFile) -> Claims {
         let sensor = raw.sensor.map(|sensor| Sensor {
             place: self.point("sensor", 0, sensor.place.as_ref(), sensor.lat.as_ref(), sensor.lon.as_ref(), false),
@@ -114,18 +116,18 @@ impl Reader<'_> {
         });
         let identities = raw.claim.into_iter().map(|claim| self.identity(claim)).collect();
         let middleboxes = raw.middlebox.into_iter().map(|raw| self.middlebox(raw)).collect();
-        Claims { sensor: sensor.unwrap_or_default(), identities, middleboxes, sha256: String::new() }
+        Claims { sensor: sensor.unwrap_or_default(), identities, middleboxes, ..Claims::default() }
     }
 
     fn identity(&mut self, raw: Spanned<RawClaim>) -> Identity {
         let start = raw.span().start;
-        let line = line_at(self.text, start);
+        let line = self.lines.at(start);
         let raw = raw.into_inner();
         if raw.identity.get_ref().trim().is_empty() {
             self.problem(raw.identity.span().start, "claim.identity", "is empty");
         }
-        if raw.matches.is_empty() {
-            self.problem(start, "claim.match", "is missing: without it the claim is about no session");
+        if raw.matches.is_empty() && !self.has_leases {
+            self.problem(start, "claim.match", "is missing: without it, and without --leases, the claim is about no session");
         }
         if raw.place.is_empty() {
             self.problem(start, "claim.place", "is missing: without it there is nothing to hold a session against");
@@ -150,7 +152,7 @@ impl Reader<'_> {
             vlan: raw.vlan.iter().map(|vlan| self.vlan(vlan)).collect(),
             rdp_cookie: raw.rdp_cookie,
             vnc_desktop: raw.vnc_desktop,
-            line: line_at(self.text, start),
+            line: self.lines.at(start),
         };
         let asked = raw.client.len() + raw.server.len() + raw.mac.len() + raw.vlan.len();
         if asked + block.rdp_cookie.len() + block.vnc_desktop.len() == 0 {
@@ -160,28 +162,7 @@ impl Reader<'_> {
     }
 
     fn nets(&mut self, field: &str, raw: &[Spanned<String>]) -> Vec<IpNet> {
-        let mut nets = Vec::new();
-        for text in raw {
-            let value = text.get_ref().trim();
-            match value.parse::<IpNet>().or_else(|_| value.parse().map(|ip: std::net::IpAddr| IpNet::from(ip))) {
-                Ok(net) if net.trunc() == net => nets.push(net),
-                Ok(net) => self.problem(
-                    text.span().start,
-                    field,
-                    format!(
-                        "\"{value}\" has bits set behind its prefix: did you mean {} or {}?",
-                        net.trunc(),
-                        IpNet::from(net.addr())
-                    ),
-                ),
-                Err(_) => self.problem(
-                    text.span().start,
-                    field,
-                    format!("\"{value}\" is neither an address nor a network such as 203.0.113.0/24"),
-                ),
-            }
-        }
-        nets
+        raw.iter().filter_map(|text| self.checked(field, text.span().start, value::net(text.get_ref()))).collect()
     }
 
     fn mac(&mut self, raw: &Spanned<String>) -> Option<[u8; 6]> {
@@ -206,38 +187,26 @@ impl Reader<'_> {
         let start = raw.span().start;
         let raw = raw.into_inner();
         let place = self.point("claim.place", start, raw.place.as_ref(), raw.lat.as_ref(), raw.lon.as_ref(), true);
-        let radius_km = raw.radius_km.as_ref().map_or(DEFAULT_RADIUS_KM, |radius| *radius.get_ref());
-        if !(0.0..=LARGEST_RADIUS_KM).contains(&radius_km) {
-            let at = raw.radius_km.as_ref().map_or(start, |radius| radius.span().start);
-            self.problem(at, "claim.place.radius_km", format!("{radius_km} is not within 0 to {LARGEST_RADIUS_KM} km"));
-        }
+        let radius_km = raw.radius_km.as_ref().map_or(Some(DEFAULT_RADIUS_KM), |radius| {
+            self.checked("claim.place.radius_km", radius.span().start, value::radius_km(*radius.get_ref()))
+        });
         let access = raw.access.as_ref().map_or_else(
             || Some(Access::default()),
-            |access| {
-                let found = Access::from_name(access.get_ref());
-                if found.is_none() {
-                    let message = format!("\"{}\" is none of fiber, cable, dsl, mobile, leo, geo, unknown", access.get_ref());
-                    self.problem(access.span().start, "claim.place.access", message);
-                }
-                found
-            },
+            |access| self.checked("claim.place.access", access.span().start, value::access(access.get_ref())),
         );
         let via = raw.via.as_ref().and_then(|via| self.named("claim.place.via", via));
         let from = raw.from.as_ref().and_then(|from| self.moment("claim.place.from", from));
         let to = raw.to.as_ref().and_then(|to| self.moment("claim.place.to", to));
-        if let (Some(from), Some(to), Some(written)) = (from, to, &raw.to)
-            && to <= from
-        {
-            self.problem(written.span().start, "claim.place.to", "is not after `from`; it is exclusive, so the window is empty");
-        }
-        Some(ClaimedPlace { place: place?, radius_km, access: access?, via, from, to })
+        let end = raw.to.as_ref().map_or(start, |to| to.span().start);
+        self.checked("claim.place.to", end, value::window(from, to))?;
+        Some(ClaimedPlace { place: place?, radius_km: radius_km?, access: access?, via, from, to })
     }
 
     fn middlebox(&mut self, raw: Spanned<RawMiddlebox>) -> Middlebox {
         let start = raw.span().start;
         let raw = raw.into_inner();
-        self.point("middlebox", start, raw.place.as_ref(), raw.lat.as_ref(), raw.lon.as_ref(), false);
-        Middlebox { net: self.nets("middlebox.net", &raw.net), name: raw.name }
+        let place = self.point("middlebox", start, raw.place.as_ref(), raw.lat.as_ref(), raw.lon.as_ref(), false);
+        Middlebox { net: self.nets("middlebox.net", &raw.net), name: raw.name, place }
     }
 
     /// A point, by name or by both coordinates.
@@ -277,25 +246,23 @@ impl Reader<'_> {
     }
 
     fn named(&mut self, field: &str, name: &Spanned<String>) -> Option<Place> {
-        gazetteer::find(name.get_ref()).map_err(|error| self.problem(name.span().start, field, error.to_string())).ok()
+        let at = name.span().start;
+        if let Some(message) = gazetteer::hint(name.get_ref()) {
+            self.hints.push(Problem { line: self.lines.at(at), field: field.to_owned(), message });
+        }
+        self.checked(field, at, gazetteer::find(name.get_ref()).map_err(|error| error.to_string()))
     }
 
-    /// A TOML date (midnight UTC) or date-time (UTC where it has no offset).
     fn moment(&mut self, field: &str, raw: &Spanned<Datetime>) -> Option<Timestamp> {
-        let written = raw.get_ref().to_string();
-        let zoned = match (raw.get_ref().date.is_some(), raw.get_ref().time.is_some(), raw.get_ref().offset.is_some()) {
-            (true, false, _) => format!("{written}T00:00:00Z"),
-            (true, true, false) => format!("{written}Z"),
-            _ => written.clone(),
-        };
-        let nanos = zoned.parse::<jiff::Timestamp>().ok().and_then(|time| i64::try_from(time.as_nanosecond()).ok());
-        if nanos.is_none() {
-            self.problem(raw.span().start, field, format!("{written} is not a date such as 2026-11-20"));
-        }
-        nanos.map(Timestamp::from_nanos)
+        self.checked(field, raw.span().start, value::moment(&raw.get_ref().to_string()))
+    }
+
+    /// A value, or nothing and a problem at this offset.
+    fn checked<T>(&mut self, field: &str, offset: usize, value: Result<T, String>) -> Option<T> {
+        value.map_err(|message| self.problem(offset, field, message)).ok()
     }
 
     fn problem(&mut self, offset: usize, field: &str, message: impl Into<String>) {
-        self.problems.push(Problem { line: line_at(self.text, offset), field: field.to_owned(), message: message.into() });
+        self.problems.push(Problem { line: self.lines.at(offset), field: field.to_owned(), message: message.into() });
     }
 }

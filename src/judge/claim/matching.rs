@@ -1,10 +1,11 @@
 //! Which sessions a claim is about.
 
-use std::net::IpAddr;
+use std::{collections::BTreeMap, net::IpAddr};
 
 use ipnet::IpNet;
 
 use super::{Identity, Problem};
+use crate::time::Timestamp;
 
 /// What a session shows of itself to be matched.
 #[derive(Clone, Copy, Debug)]
@@ -17,9 +18,11 @@ pub struct Subject {
     pub mac: Option<[u8; 6]>,
     /// Its outermost 802.1Q VLAN identifier, where it has one.
     pub vlan: Option<u16>,
+    /// When the session began: leases and travel windows are looked up then.
+    pub start: Timestamp,
 }
 
-/// One `[[claim.match]]` block: an empty list asks nothing.
+/// One `[[claim.match]]` block, or one row of CSV: an empty list asks nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MatchBlock {
     /// Client addresses.
@@ -38,76 +41,114 @@ pub struct MatchBlock {
     pub line: usize,
 }
 
-/// How specific a match is; the larger wins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Rank {
-    names: u8,
-    client_prefix: u8,
-    server_prefix: u8,
-    vlans: u8,
-}
-
 impl MatchBlock {
-    /// How specifically this block matches a session; `None` where it does not.
-    pub(super) fn rank_for(&self, subject: &Subject) -> Option<Rank> {
-        if !self.rdp_cookie.is_empty() || !self.vnc_desktop.is_empty() {
-            return None;
-        }
-        if !self.mac.is_empty() && !subject.mac.is_some_and(|mac| self.mac.contains(&mac)) {
-            return None;
-        }
-        if !self.vlan.is_empty() && !subject.vlan.is_some_and(|vlan| self.vlan.contains(&vlan)) {
-            return None;
-        }
-        Some(Rank {
-            names: u8::from(!self.mac.is_empty()),
-            client_prefix: longest(&self.client, subject.client)?,
-            server_prefix: longest(&self.server, subject.server)?,
-            vlans: u8::from(!self.vlan.is_empty()),
-        })
+    /// Whether any session can match: the sessions of today have no cookie or desktop to be matched by.
+    pub(super) const fn is_live(&self) -> bool {
+        self.rdp_cookie.is_empty() && self.vnc_desktop.is_empty()
     }
 
-    /// Whether some session matches both blocks with equal rank.
-    fn ties_with(&self, other: &Self) -> bool {
-        same_or_both_empty(&self.client, &other.client)
-            && same_or_both_empty(&self.server, &other.server)
-            && same_or_both_empty(&self.mac, &other.mac)
-            && same_or_both_empty(&self.vlan, &other.vlan)
-            && same_or_both_empty(&self.rdp_cookie, &other.rdp_cookie)
-            && same_or_both_empty(&self.vnc_desktop, &other.vnc_desktop)
+    /// How specific the match of the VLAN is: 1 where one is asked for and fits, 0 where none is asked for, `None` where none
+    /// fits.
+    pub(super) fn vlan_fit(&self, subject: &Subject) -> Option<u8> {
+        if self.vlan.is_empty() {
+            return Some(0);
+        }
+        subject.vlan.is_some_and(|vlan| self.vlan.contains(&vlan)).then_some(1)
     }
-}
 
-/// Two nets of one length that overlap are the same net, so a tie needs a common value of every key.
-fn same_or_both_empty<T: PartialEq>(a: &[T], b: &[T]) -> bool {
-    (a.is_empty() && b.is_empty()) || a.iter().any(|value| b.contains(value))
+    /// The values of one key.
+    fn values(&self, key: Key) -> Vec<Value<'_>> {
+        match key {
+            Key::Client => self.client.iter().copied().map(Value::Net).collect(),
+            Key::Server => self.server.iter().copied().map(Value::Net).collect(),
+            Key::Mac => self.mac.iter().copied().map(Value::Mac).collect(),
+            Key::Vlan => self.vlan.iter().copied().map(Value::Vlan).collect(),
+            Key::RdpCookie => self.rdp_cookie.iter().map(|name| Value::Name(name)).collect(),
+            Key::VncDesktop => self.vnc_desktop.iter().map(|name| Value::Name(name)).collect(),
+        }
+    }
 }
 
 /// Length of the longest net with this address, plus one; 0 where none is asked for, `None` where none fits.
-fn longest(nets: &[IpNet], ip: IpAddr) -> Option<u8> {
+pub(super) fn longest(nets: &[IpNet], ip: IpAddr) -> Option<u8> {
     if nets.is_empty() {
         return Some(0);
     }
     nets.iter().filter(|net| net.contains(&ip)).map(|net| net.prefix_len() + 1).max()
 }
 
-/// Every pair of identities that could claim one session with equal right.
+#[derive(Clone, Copy)]
+enum Key {
+    Client,
+    Mac,
+    RdpCookie,
+    VncDesktop,
+    Server,
+    Vlan,
+}
+
+const KEYS: [Key; 6] = [Key::Client, Key::Mac, Key::RdpCookie, Key::VncDesktop, Key::Server, Key::Vlan];
+
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Value<'a> {
+    /// The key is not asked for.
+    Nothing,
+    Net(IpNet),
+    Mac([u8; 6]),
+    Vlan(u16),
+    Name(&'a str),
+}
+
+/// A block and the position of its identity.
+type Owned<'a> = (usize, &'a MatchBlock);
+
+/// Every identity that could claim a session with the same right as an earlier one; told once for each two.
 pub(super) fn ties(identities: &[Identity]) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    for (i, a) in identities.iter().enumerate() {
-        for b in identities.iter().skip(i + 1) {
-            let tie = a.matches.iter().find_map(|x| b.matches.iter().find(|y| x.ties_with(y)).map(|y| (x.line, y.line)));
-            if let Some((first, second)) = tie {
-                problems.push(Problem {
-                    line: second,
-                    field: "claim.match".to_owned(),
-                    message: format!(
-                        "\"{}\" matches the same sessions as \"{}\" (line {first}), and neither is more specific: narrow one of them",
-                        b.name, a.name
-                    ),
-                });
-            }
+    let blocks = identities.iter().enumerate().flat_map(|(who, identity)| identity.matches.iter().map(move |block| (who, block)));
+    let mut found = BTreeMap::new();
+    collect_ties(blocks.collect(), &KEYS, &mut found);
+    let problem = |((first, second), lines): ((usize, usize), (usize, usize))| {
+        Some(tie(identities.get(first)?, identities.get(second)?, lines))
+    };
+    found.into_iter().filter_map(problem).collect()
+}
+
+/// Two nets of one length that overlap are the same net, so a tie needs a common value of every key, or no value in both.
+/// Blocks are split by the values of one key after the other, so that the work grows with the blocks and not with their
+/// pairs; what is left together at the end ties with the first.
+fn collect_ties(blocks: Vec<Owned<'_>>, keys: &[Key], found: &mut BTreeMap<(usize, usize), (usize, usize)>) {
+    let Some((first, one)) = blocks.first().copied() else { return };
+    if blocks.iter().all(|(who, _)| *who == first || found.contains_key(&(first, *who))) {
+        return;
+    }
+    let Some((key, rest)) = keys.split_first() else {
+        for (who, other) in blocks.into_iter().filter(|(who, _)| *who != first) {
+            found.entry((first, who)).or_insert((one.line, other.line));
+        }
+        return;
+    };
+    let mut parts: BTreeMap<Value<'_>, Vec<Owned<'_>>> = BTreeMap::new();
+    for (who, block) in blocks {
+        let mut values = block.values(*key);
+        if values.is_empty() {
+            values.push(Value::Nothing);
+        }
+        for value in values {
+            parts.entry(value).or_default().push((who, block));
         }
     }
-    problems
+    for part in parts.into_values() {
+        collect_ties(part, rest, found);
+    }
+}
+
+fn tie(a: &Identity, b: &Identity, (first, second): (usize, usize)) -> Problem {
+    Problem {
+        line: second,
+        field: "claim.match".to_owned(),
+        message: format!(
+            "\"{}\" matches the same sessions as \"{}\" (line {first}), and neither is more specific: narrow one of them",
+            b.name, a.name
+        ),
+    }
 }

@@ -104,6 +104,21 @@ pub fn find(text: &str) -> Result<Place, LookupError> {
     })
 }
 
+/// What to ask back where a name is read as "City, CC" but may be meant as an American writes it: "Richmond, CA" is in Canada,
+/// and there is a Richmond in California. Nothing where no such place is in the state or province of that code, or where
+/// the name is not read at all.
+#[must_use]
+pub fn hint(text: &str) -> Option<String> {
+    let query = Query::parse(text).ok().filter(|query| query.region.is_none() && query.written_country.len() == 2)?;
+    let code = fold(query.written_country);
+    let meant = query.rows().first()?.display();
+    let elsewhere = ["US", "CA"].into_iter().find_map(|country| {
+        let other = Query { key: query.key.clone(), region: Some(code.clone()), country, ..query };
+        other.rows().first().map(Row::display).filter(|name| *name != meant)
+    })?;
+    Some(format!("\"{}\" is read as {meant}; if you mean {elsewhere}, write \"{elsewhere}\"", query.text))
+}
+
 /// What is asked for.
 struct Query<'a> {
     text: &'a str,

@@ -175,3 +175,12 @@ proptest::proptest! {
         let _ = find(&format!("{name}, {name}, {country}"));
     }
 }
+
+#[test]
+fn a_code_of_a_country_that_is_also_a_states_is_asked_about() {
+    let asked = hint("Richmond, CA").unwrap();
+    assert!(asked.contains("British Columbia") && asked.contains("write \"Richmond, California, US\""), "{asked}");
+    for clear in ["Toronto, CA", "Berlin, DE", "Boise, US", "Richmond, CA, US", "Richmond, Canada", "Nowhereville, CA", "x"] {
+        assert_eq!(hint(clear), None, "{clear}");
+    }
+}
