@@ -297,6 +297,7 @@ impl Engine {
         }
         let half = flow.halves.get_mut(side);
         let next = half.next;
+        half.stack.note(segment, packet.ip.ttl);
         let arrival = half.observe(segment, packet.ip.identification, frame.time, frame.original_len);
         self.counters.duplicated += u64::from(arrival == Arrival::Duplicate);
         flow.attached.handshake.on_segment(side, segment, arrival, frame.time);

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use crate::{
-    flow::{Endpoint, Evidence, PerSide, SessionId, Traffic},
+    flow::{Endpoint, Evidence, PerSide, SessionId, StackMarks, Traffic},
     measure::{
         estimate::{Floor, Quantiles},
         keystroke::{Keystroke, KeystrokeSummary},
@@ -108,6 +108,8 @@ pub struct SessionReport {
     pub ssh: ssh::Facts,
     /// See [`crate::measure::keystroke::Keystrokes::obfuscated`].
     pub obfuscated: Option<bool>,
+    /// Marks of each side's TCP stack.
+    pub stack: PerSide<Stack>,
     /// Counters of each direction, by sender.
     pub traffic: PerSide<Traffic>,
     /// Round trips of each side: sensor to that side and back.
@@ -116,6 +118,15 @@ pub struct SessionReport {
     pub keystrokes: Option<KeystrokeSummary>,
     /// How often the sensor's clock was set during its life, as far as that shows: times before and after do not compare.
     pub clock_steps: u32,
+}
+
+/// Marks of one side's TCP stack.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stack {
+    /// What its headers say.
+    pub marks: StackMarks,
+    /// Nominal rate of its timestamp clock, in ticks a second.
+    pub timestamp_hz: Option<u32>,
 }
 
 /// Round trips between the sensor and one side.

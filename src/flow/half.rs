@@ -1,6 +1,7 @@
 //! One direction of a TCP flow, for every flow: a few counters and what it takes to tell a retransmission from a
 //! reordered segment from the second copy of a frame that a SPAN port made.
 
+use super::StackMarks;
 use crate::{
     time::{Span, Timestamp},
     wire::{SeqNumber, TcpFlags, TcpSegment},
@@ -45,6 +46,8 @@ pub enum Arrival {
 pub struct Half {
     /// Counters that are reported.
     pub traffic: Traffic,
+    /// What its headers say of the sender.
+    pub stack: StackMarks,
     /// First sequence number of the stream (behind the SYN), where the SYN was seen.
     pub start: Option<SeqNumber>,
     /// First sequence number not seen yet, once anything was.

@@ -4,6 +4,7 @@ mod fragments;
 mod half;
 mod key;
 mod side;
+mod stack;
 mod stream;
 mod table;
 
@@ -11,5 +12,6 @@ pub use fragments::{FragmentKey, FragmentLimits, FragmentTable, Joined, Reassemb
 pub use half::{Arrival, Half, Traffic};
 pub use key::{End, Endpoint, FlowKey, SessionId, TransportKind};
 pub use side::{Evidence, PerSide, Side};
+pub use stack::StackMarks;
 pub use stream::{Data, Item, Stream};
 pub use table::{Attached, Flow, FlowId, FlowTable, Life, Limits};

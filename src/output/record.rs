@@ -4,6 +4,7 @@ mod alert;
 mod answer;
 mod keystroke;
 mod session;
+mod stack;
 mod summary;
 
 use schemars::JsonSchema;

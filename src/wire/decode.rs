@@ -48,6 +48,8 @@ pub struct IpHeader {
     pub destination: IpAddr,
     /// IPv4 identification; 0 for IPv6, which has none.
     pub identification: u16,
+    /// IPv4 time to live or IPv6 hop limit.
+    pub ttl: u8,
 }
 
 /// The payload of an IP packet.
@@ -267,11 +269,17 @@ fn ipv4(header: etherparse::Ipv4HeaderSlice<'_>) -> IpHeader {
         source: header.source_addr().into(),
         destination: header.destination_addr().into(),
         identification: header.identification(),
+        ttl: header.ttl(),
     }
 }
 
 fn ipv6(header: etherparse::Ipv6HeaderSlice<'_>) -> IpHeader {
-    IpHeader { source: header.source_addr().into(), destination: header.destination_addr().into(), identification: 0 }
+    IpHeader {
+        source: header.source_addr().into(),
+        destination: header.destination_addr().into(),
+        identification: 0,
+        ttl: header.hop_limit(),
+    }
 }
 
 fn mac(link: Option<&LinkSlice<'_>>) -> Option<MacPair> {

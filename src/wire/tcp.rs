@@ -149,6 +149,24 @@ impl<'a> TcpSegment<'a> {
         })
     }
 
+    /// The maximum segment size in bytes (RFC 9293 §3.7.1), where the option is there; only SYNs have it.
+    #[must_use]
+    pub fn mss(&self) -> Option<u16> {
+        self.elements().find_map(|element| match element {
+            TcpOptionElement::MaximumSegmentSize(bytes) => Some(bytes),
+            _ => None,
+        })
+    }
+
+    /// The window scale (RFC 7323 §2), where the option is there; only SYNs have it.
+    #[must_use]
+    pub fn window_scale(&self) -> Option<u8> {
+        self.elements().find_map(|element| match element {
+            TcpOptionElement::WindowScale(power) => Some(power),
+            _ => None,
+        })
+    }
+
     /// Whether a SACK block is there (RFC 2018): the receiver misses something.
     #[must_use]
     pub fn has_sack(&self) -> bool {

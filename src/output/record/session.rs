@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{ClaimRecord, EndpointRecord, FindingRecord, Head, rfc3339};
+use super::{ClaimRecord, EndpointRecord, FindingRecord, Head, rfc3339, stack::StackRecord};
 use crate::{
     event::SessionEvent,
     flow::{Evidence, PerSide, Side, Traffic},
@@ -64,8 +64,8 @@ pub(in crate::output) struct SessionRecord<'a> {
     details: SshRecord<'a>,
     /// What was counted, by the side that sent it.
     traffic: Sides<TrafficRecord>,
-    /// Marks of the TCP stacks; null: not measured.
-    stack: Option<()>,
+    /// Marks of the TCP stacks.
+    stack: Sides<StackRecord>,
     /// How good the capture is; null: not measured.
     quality: Option<()>,
     /// Round trips, split at the sensor: `client` is sensor to client and back, `server` sensor to server and back.
@@ -111,7 +111,7 @@ impl<'a> SessionRecord<'a> {
             duplicate_of: None,
             details: SshRecord::new(&report.ssh, report.obfuscated),
             traffic: Sides::of(&report.traffic, |_, traffic| TrafficRecord::new(traffic)),
-            stack: None,
+            stack: Sides::of(&report.stack, |_, stack| StackRecord::new(stack)),
             quality: None,
             rtt: Sides::of(&report.rtt, |_, rtt| RttRecord::new(rtt)),
             app_rtt: None,
