@@ -103,6 +103,16 @@ pub struct AnalyzeArgs {
     #[arg(long)]
     pub vlan_key: bool,
 
+    /// Look only at frames that a filter lets pass, in the language of tcpdump (man pcap-filter). Lengths are those on the
+    /// wire, also where a snaplen cut the frame. Filters see frames and not sessions: let both directions pass.
+    #[arg(long, value_name = "BPF")]
+    pub filter: Option<String>,
+
+    /// Look only at frames from A on and before B, either of which may be left out: dates or RFC 3339 times, UTC where they
+    /// have no offset.
+    #[arg(long, value_name = "A..B")]
+    pub time_range: Option<String>,
+
     /// How to write results to standard output.
     #[arg(long, value_enum, default_value_t = OutputFormat::Table)]
     pub format: OutputFormat,

@@ -3,7 +3,10 @@
 //! [`Timestamp`] is a point, [`Span`] a distance; both are integer nanoseconds, so that no rounding
 //! hides in a comparison. There is no `now()`: whoever needs a time is handed one.
 
-use std::ops::{Add, Div, Sub};
+use std::{
+    ops::{Add, Div, Sub},
+    str::FromStr,
+};
 
 /// A point in capture time: nanoseconds since 1970-01-01T00:00:00Z, from 1677 to 2262.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +38,23 @@ impl Timestamp {
     #[must_use]
     pub fn saturating_since(self, earlier: Self) -> Span {
         Span(self.0.saturating_sub(earlier.0).max(0))
+    }
+}
+
+/// A text that is no date.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0} is not a date such as 2026-11-20")]
+pub struct NotADate(String);
+
+/// A date (midnight UTC), or a date and time (UTC where it has no offset).
+impl FromStr for Timestamp {
+    type Err = NotADate;
+
+    fn from_str(text: &str) -> Result<Self, NotADate> {
+        let zoned = [text.to_owned(), format!("{text}Z"), format!("{text}T00:00:00Z")];
+        let time = zoned.iter().find_map(|text| text.parse::<jiff::Timestamp>().ok());
+        let nanos = time.and_then(|time| i64::try_from(time.as_nanosecond()).ok());
+        nanos.map(Self).ok_or_else(|| NotADate(text.to_owned()))
     }
 }
 

@@ -192,3 +192,46 @@ fn every_command_has_a_manual_page() {
     assert_eq!((run.status, run.stdout.as_str()), (2, ""));
     assert!(run.stderr.contains("no command \"pigeon\""), "{}", run.stderr);
 }
+
+fn packets(records: &[Value]) -> u64 {
+    of(records, "summary").first().unwrap()["packets"].as_u64().unwrap()
+}
+
+/// Number of frames that an analysis of two captures looks at, and the sessions.
+fn looked_at(more: &[&str]) -> (u64, usize) {
+    let run =
+        analyze(["--format", "ndjson", "pcaps/ssh-home.pcap", "pcaps/ssh-far.pcap"].into_iter().chain(more.iter().copied()));
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    let records = run.records();
+    (packets(&records), of(&records, "session").len())
+}
+
+#[test]
+fn a_filter_and_a_range_choose_frames() {
+    let (all, sessions) = looked_at(&[]);
+    assert_eq!(sessions, 2);
+    assert_eq!(looked_at(&["--filter", "tcp", "--time-range", "2020-01-01.."]), (all, 2));
+    assert_eq!(looked_at(&["--filter", "udp"]), (0, 0));
+    assert_eq!(looked_at(&["--time-range", "..2020-01-01"]), (0, 0));
+    let (to, from) = (looked_at(&["--filter", "tcp dst port 22"]).0, looked_at(&["--filter", "tcp src port 22"]).0);
+    assert!(to > 0 && from > 0 && to + from == all, "{to} and {from} of {all}");
+
+    let first = &analyze(["--format", "ndjson", "pcaps/ssh-home.pcap"]).records();
+    let text = |record, field| of(first, record).first().unwrap()[field].as_str().unwrap().to_owned();
+    let inside = format!("{}..{}", text("session", "start"), text("summary", "last_time"));
+    let alone = analyze(["--format", "ndjson", "--time-range", &inside, "pcaps/ssh-home.pcap"]).records();
+    assert_eq!(packets(&alone) + 1, packets(first), "all but the last frame, which lies at the end");
+}
+
+#[test]
+fn a_mistaken_filter_or_range_ends_with_2() {
+    for (flag, value, part) in [
+        ("--filter", "prot 22", "--filter: \"prot 22\": "),
+        ("--time-range", "2026-11-20", "--time-range: a range is A..B"),
+        ("--time-range", "2026-11-20..today", "--time-range: today is not a date"),
+    ] {
+        let run = analyze([flag, value, "pcaps/ssh-home.pcap"]);
+        assert_eq!((run.status, run.stdout.as_str()), (2, ""), "{value}");
+        assert!(run.stderr.contains(part), "{}", run.stderr);
+    }
+}

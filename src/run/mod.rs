@@ -14,6 +14,7 @@ use std::{
 use tracing::error;
 
 use crate::{
+    capture::{Selection, TimeRange},
     cli::{AnalyzeArgs, ClaimsCommand, Cli, Command, When},
     config::{AnalyzeConfig, ConfigError},
 };
@@ -81,12 +82,21 @@ fn analyze(args: AnalyzeArgs, color: When) -> Result<ExitStatus, Failure> {
         When::Always => (true, false),
         When::Never => (false, true),
     };
+    let selection = selection(&args)?;
     let config = AnalyzeConfig::resolve(args, is_terminal, no_color)?;
     let Some(path) = config.output.clone() else {
-        return Ok(offline::analyze(config, &mut io::stdout().lock())?);
+        return Ok(offline::analyze(config, selection, &mut io::stdout().lock())?);
     };
     let mut file = File::create(&path).map_err(|source| ConfigError::Create { path: path.clone(), source })?;
-    offline::analyze(config, &mut file).map_err(|error| Failure::File(format!("{}: {error}", path.display())))
+    offline::analyze(config, selection, &mut file).map_err(|error| Failure::File(format!("{}: {error}", path.display())))
+}
+
+/// Which frames the user wants looked at.
+fn selection(args: &AnalyzeArgs) -> Result<Selection, ConfigError> {
+    let usage = |flag: &str, error: String| ConfigError::Usage(format!("{flag}: {error}"));
+    let range = args.time_range.as_deref().map_or(Ok(TimeRange::ALL), TimeRange::parse);
+    let range = range.map_err(|error| usage("--time-range", error))?;
+    Selection::new(range, args.filter.as_deref()).map_err(|error| usage("--filter", error.to_string()))
 }
 
 /// Why a command did not end well.

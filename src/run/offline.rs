@@ -9,7 +9,7 @@ use tracing::{debug, info, warn};
 
 use super::ExitStatus;
 use crate::{
-    capture::{InputStatus, Merge, Outcome},
+    capture::{InputStatus, Merge, Outcome, Selection},
     cli::{KeystrokeChoice, OutputFormat},
     config::AnalyzeConfig,
     correlator::Correlator,
@@ -26,7 +26,7 @@ const WRITE_AT: usize = 64 * 1024;
 ///
 /// # Errors
 /// Only of writing to `out`; what goes wrong with an input is in the summary and in the status.
-pub(super) fn analyze(config: AnalyzeConfig, out: &mut impl Write) -> io::Result<ExitStatus> {
+pub(super) fn analyze(config: AnalyzeConfig, mut selection: Selection, out: &mut impl Write) -> io::Result<ExitStatus> {
     let started = Instant::now();
     let mut engine = Engine::new(EngineLimits { vlan_in_key: config.vlan_in_key, ..EngineLimits::default() });
     let fail_on_finding = config.fail_on_finding;
@@ -34,7 +34,7 @@ pub(super) fn analyze(config: AnalyzeConfig, out: &mut impl Write) -> io::Result
     let mut writer = Writer::new(&config, &merge, out);
     let correlator = Correlator::new(config.claims);
     while let Some(batch) = merge.next_batch() {
-        engine.handle_batch(&batch);
+        engine.handle_batch(&selection.of(batch));
         writer.drain(&mut engine, &correlator)?;
     }
     engine.finish();

@@ -10,7 +10,7 @@ use crate::{
         delay_model::Access,
         place::{Place, gazetteer},
     },
-    time::Timestamp,
+    time::{NotADate, Timestamp},
 };
 
 /// An address, or a network in prefix notation.
@@ -39,10 +39,7 @@ pub(super) fn radius_km(km: f64) -> Result<f64, String> {
 
 /// A date (midnight UTC) or a date and time (UTC where it has no offset).
 pub(super) fn moment(text: &str) -> Result<Timestamp, String> {
-    let zoned = [text.to_owned(), format!("{text}Z"), format!("{text}T00:00:00Z")];
-    let time = zoned.iter().find_map(|text| text.parse::<jiff::Timestamp>().ok());
-    let nanos = time.and_then(|time| i64::try_from(time.as_nanosecond()).ok());
-    nanos.map(Timestamp::from_nanos).ok_or_else(|| format!("{text} is not a date such as 2026-11-20"))
+    text.parse().map_err(|error: NotADate| error.to_string())
 }
 
 /// That a window in time is not empty.

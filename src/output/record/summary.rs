@@ -14,7 +14,7 @@ use crate::{
 pub(in crate::output) struct SummaryRecord<'a> {
     #[serde(flatten)]
     head: Head<'a>,
-    /// Frames read.
+    /// Frames looked at: those read, but for what `--filter` and `--time-range` leave out.
     packets: u64,
     /// Bytes of frames on the wire.
     bytes: u64,
