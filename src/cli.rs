@@ -104,7 +104,8 @@ pub struct AnalyzeArgs {
     pub vlan_key: bool,
 
     /// Look only at frames that a filter lets pass, in the language of tcpdump (man pcap-filter). Lengths are those on the
-    /// wire, also where a snaplen cut the frame. Filters see frames and not sessions: let both directions pass.
+    /// wire, also where a snaplen cut the frame. Filters see frames and not sessions: let both
+    /// directions pass, and the acknowledgements without data, without which nothing is held to be too far.
     #[arg(long, value_name = "BPF")]
     pub filter: Option<String>,
 

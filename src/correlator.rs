@@ -121,7 +121,7 @@ fn measured(report: &SessionReport) -> Option<Measured> {
     let rtt = &report.rtt.client;
     let (floor, repeated, samples) = (rtt.floor?, rtt.repeated_floor?, rtt.samples?);
     let (value, method) = (floor.value, floor.method.name());
-    Some(Measured { floor: value, method, repeated_floor: repeated.value, samples: samples.samples })
+    Some(Measured { floor: value, method, repeated_floor: repeated.value, samples: samples.samples, prompt: rtt.prompt })
 }
 
 fn alert(report: &SessionReport, claim: &ClaimEvent, finding: &Finding, now: Timestamp) -> AlertEvent {

@@ -136,6 +136,9 @@ pub struct RoundTrips {
     pub handshake: Option<Span>,
     /// Of data to its acknowledgement, the handshake's among them.
     pub samples: Option<Quantiles>,
+    /// How many of them an acknowledgement without data completed: TCP's own answer. One that waits for the next data
+    /// contains whatever the program, or the person, took.
+    pub prompt: u64,
     /// The robust floor over those, or the handshake where it lies below: where every acknowledgement is delayed, nothing
     /// else shows the path.
     pub floor: Option<Floor>,

@@ -235,3 +235,13 @@ fn a_mistaken_filter_or_range_ends_with_2() {
         assert!(run.stderr.contains(part), "{}", run.stderr);
     }
 }
+
+#[test]
+fn a_filter_that_takes_the_acknowledgements_away_accuses_nobody() {
+    let verdict = |more: &[&str]| {
+        let run = analyze(["--format", "ndjson", "pcaps/ssh-far.pcap"].into_iter().chain(more.iter().copied()));
+        of(&run.records(), "session").first().unwrap()["verdict"].clone()
+    };
+    assert_eq!(verdict(&[]), "implausible");
+    assert_eq!(verdict(&["--filter", "greater 80"]), "undecided", "round trips that wait for the next key are no round trips");
+}

@@ -30,6 +30,8 @@ pub(super) struct Session {
     echo_timers: PerSide<EchoTimer>,
     clocks: PerSide<SenderClock>,
     rtt: PerSide<Distribution>,
+    /// Round trips of each side that a segment without data completed.
+    prompt: PerSide<u64>,
     last_client_rtt: Option<Span>,
     keystrokes: Keystrokes,
     decided: Vec<Keystroke>,
@@ -50,6 +52,7 @@ impl Session {
             echo_timers: PerSide::default(),
             clocks: PerSide::default(),
             rtt: PerSide::default(),
+            prompt: PerSide::default(),
             last_client_rtt: None,
             keystrokes: Keystrokes::default(),
             decided: Vec::new(),
@@ -91,6 +94,7 @@ impl Session {
             self.echo_timers.swap();
             self.clocks.swap();
             self.rtt.swap();
+            self.prompt.swap();
             self.last_client_rtt = None;
         }
         swapped
@@ -216,7 +220,8 @@ impl Session {
         let repeated_floor = distribution.floor();
         let undelayed = handshake.map(|value| Floor { value, method: FloorMethod::Handshake });
         let floor = repeated_floor.map(|floor| undelayed.filter(|handshake| handshake.value < floor.value).unwrap_or(floor));
-        RoundTrips { handshake, samples: distribution.quantiles(), floor, repeated_floor }
+        let prompt = *self.prompt.get(side);
+        RoundTrips { handshake, samples: distribution.quantiles(), prompt, floor, repeated_floor }
     }
 
     /// Data of one side is timed against the acknowledgements of the other: the round trip belongs to who answers.
@@ -241,6 +246,7 @@ impl Session {
         }
         if let Some(rtt) = by_ack.or(by_echo) {
             self.rtt.get_mut(side).record(rtt);
+            *self.prompt.get_mut(side) += u64::from(segment.payload_len == 0);
             if side == Side::Client {
                 self.last_client_rtt = Some(rtt);
             }

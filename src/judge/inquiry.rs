@@ -38,12 +38,9 @@ impl<'a> Inquiry<'a> {
     /// Judges as the round trips of a session are judged.
     #[must_use]
     pub fn answer(&self) -> Answer<'a> {
-        let measured = Measured {
-            floor: self.round_trip,
-            method: "given",
-            repeated_floor: self.round_trip,
-            samples: self.samples.unwrap_or(MIN_SAMPLES),
-        };
+        let samples = self.samples.unwrap_or(MIN_SAMPLES);
+        let measured =
+            Measured { floor: self.round_trip, method: "given", repeated_floor: self.round_trip, samples, prompt: samples };
         Answer {
             claim: self.claim,
             measured,

@@ -132,6 +132,9 @@ pub struct Measured {
     pub repeated_floor: Span,
     /// Samples behind it.
     pub samples: u64,
+    /// How many of them an acknowledgement without data completed: those are TCP's own answers. The others contain whatever
+    /// the program or the person took, and are no more than an upper bound.
+    pub prompt: u64,
 }
 
 impl Measured {

@@ -4,6 +4,7 @@
 use super::{
     Basis, Finding, Measured, Outcome, PlaceClaim, Severity, Test,
     delay_model::{Expected, reach_km},
+    verdict::MIN_SAMPLES,
 };
 
 pub(super) const ID: &str = "rtt_above_claim";
@@ -18,7 +19,7 @@ const INNOCENT: &[&str] = &[
 
 const ATTACK: &[&str] = &["T1078", "T1133"];
 
-/// Holds the floor, with its error in the client's favour, against the upper envelope.
+/// Holds the floor, with its error in the client's favour, against the upper envelope. What accuses must be TCP's own answers.
 pub(super) fn test(measured: &Measured, expected: &Expected, claim: &PlaceClaim<'_>) -> (Test, Option<Finding>) {
     let (floor, upper) = (measured.floor, expected.upper);
     if floor <= upper {
@@ -30,6 +31,16 @@ pub(super) fn test(measured: &Measured, expected: &Expected, claim: &PlaceClaim<
             claim.access.name()
         );
         return (Test { id: ID, outcome: Outcome::Fits, reason, samples: measured.samples }, None);
+    }
+    if measured.prompt < MIN_SAMPLES {
+        let reason = format!(
+            "{:.1} ms is an upper bound only: {} of {} round trips were completed by an acknowledgement without data, \
+             {MIN_SAMPLES} needed (a capture that a filter thinned out holds few)",
+            floor.as_millis_f64(),
+            measured.prompt,
+            measured.samples
+        );
+        return (Test { id: ID, outcome: Outcome::NotTestable, reason, samples: measured.samples }, None);
     }
     let margin = floor - upper;
     let severity = if margin > measured.error() { Severity::Medium } else { Severity::Low };

@@ -108,7 +108,7 @@ mod tests {
         let (sensor, place) = places();
         let claim = PlaceClaim { sensor: &sensor, place: &place, radius_km: 50.0, via: None, access: Access::Cable };
         let floor = Span::from_nanos((floor_ms * 1e6) as i64);
-        judge_place(Some(&Measured { floor, method: "p2", repeated_floor: floor, samples }), &claim)
+        judge_place(Some(&Measured { floor, method: "p2", repeated_floor: floor, samples, prompt: samples }), &claim)
     }
 
     #[test]
@@ -145,7 +145,7 @@ mod tests {
         let claim = PlaceClaim { sensor: &sensor, place: &place, radius_km: 50.0, via: None, access: Access::Cable };
         let judge = |floor, repeated_floor| {
             let (floor, repeated_floor) = (Span::from_millis(floor), Span::from_millis(repeated_floor));
-            judge_place(Some(&Measured { floor, method: "handshake", repeated_floor, samples: 50 }), &claim).verdict
+            judge_place(Some(&Measured { floor, method: "handshake", repeated_floor, samples: 50, prompt: 50 }), &claim).verdict
         };
         assert_eq!(judge(70, 110), Verdict::Consistent, "every acknowledgement was delayed");
         assert_eq!(judge(1, 30), Verdict::Consistent, "one stamp was wrong");
@@ -159,12 +159,32 @@ mod tests {
     }
 
     #[test]
+    fn round_trips_that_waited_for_data_excuse_and_do_not_accuse() {
+        let (sensor, place) = places();
+        let claim = PlaceClaim { sensor: &sensor, place: &place, radius_km: 50.0, via: None, access: Access::Cable };
+        let judge = |ms, prompt| {
+            let floor = Span::from_millis(ms);
+            judge_place(Some(&Measured { floor, method: "p2", repeated_floor: floor, samples: 500, prompt }), &claim)
+        };
+        assert_eq!(judge(230, 10).verdict, Verdict::Implausible);
+        assert_eq!(judge(75, 0).verdict, Verdict::Consistent, "an upper bound that fits, fits");
+        let judgement = judge(230, 9);
+        assert_eq!((judgement.verdict, judgement.findings.len()), (Verdict::Undecided, 0));
+        assert!(judgement.tests[1].reason.contains("without data"), "{}", judgement.tests[1].reason);
+    }
+
+    #[test]
     fn any_place_that_fits_is_enough() {
         let (sensor, boise) = places();
         let lisbon = Place::named("Lisbon", 38.72, -9.14).unwrap();
         let claim = |place| PlaceClaim { sensor: &sensor, place, radius_km: 50.0, via: None, access: Access::Cable };
-        let measured =
-            Measured { floor: Span::from_millis(180), method: "p2", repeated_floor: Span::from_millis(180), samples: 50 };
+        let measured = Measured {
+            floor: Span::from_millis(180),
+            method: "p2",
+            repeated_floor: Span::from_millis(180),
+            samples: 50,
+            prompt: 50,
+        };
         let (which, judgement) = judge_places(Some(&measured), &[claim(&boise), claim(&lisbon)]).unwrap();
         assert_eq!((which, judgement.verdict), (1, Verdict::Consistent));
     }
