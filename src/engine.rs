@@ -7,6 +7,7 @@
 //! its own time and fires nothing.
 
 mod clock;
+mod opening;
 mod session;
 
 use std::{
@@ -16,6 +17,7 @@ use std::{
 
 use self::{
     clock::{Clock, ClockOfFlow},
+    opening::{begins_anew, roles},
     session::Session,
 };
 pub use crate::observation::Counters;
@@ -30,17 +32,13 @@ use crate::{
         identify::{Guess, SSH_PORT, guess},
         ssh::Standing,
     },
-    time::{Span, Timestamp},
+    time::Timestamp,
     wire::{Batch, Fragment, Frame, Packet, TcpFlags, TcpSegment, Transport, Undecoded, decode, decode_reassembled},
 };
 
 /// A reset this far from where the stream stands is not the sender's own (RFC 5961 §3 wants it exact; a sensor has
 /// not seen everything).
 const RESET_REACH: u32 = 1 << 20;
-
-/// A SYN with a new sequence number makes a new flow of an open one only after this long without a packet: otherwise anybody
-/// could end a session by forging one.
-const REUSE_AFTER: Span = Span::from_secs(3);
 
 /// Limits of an engine.
 #[derive(Clone, Copy, Debug)]
@@ -424,31 +422,6 @@ impl Engine {
         });
         let key = ObservationKey { frame, time, session: id, sequence: session.next_sequence() };
         self.ready.push_back(Observation { key, body: Body::SessionEnded(Box::new(report)) });
-    }
-}
-
-/// Whether a segment opens a new connection on an old five-tuple.
-fn begins_anew(flow: &Flow<Attachment>, side: Side, segment: &TcpSegment<'_>, time: Timestamp) -> bool {
-    if !segment.flags.has(TcpFlags::SYN) || segment.flags.has(TcpFlags::ACK) {
-        return false;
-    }
-    let half = flow.halves.get(side);
-    let first = segment.seq.plus(1);
-    let other_number = half.start.or(half.next).is_some_and(|known| known != first);
-    other_number && (flow.life == Life::Closed || time - flow.last_time >= REUSE_AFTER)
-}
-
-/// Whether the sender of a flow's first segment is its client, and on what evidence.
-fn roles(source: Endpoint, destination: Endpoint, segment: &TcpSegment<'_>) -> (Side, Evidence) {
-    if segment.flags.has(TcpFlags::SYN) {
-        let side = if segment.flags.has(TcpFlags::ACK) { Side::Server } else { Side::Client };
-        return (side, Evidence::Syn);
-    }
-    let is_service = |endpoint: Endpoint| endpoint.port < 1024;
-    match (is_service(source), is_service(destination)) {
-        (true, false) => (Side::Server, Evidence::Port),
-        (false, true) => (Side::Client, Evidence::Port),
-        _ => (Side::Client, Evidence::FirstSeen),
     }
 }
 

@@ -7,6 +7,7 @@ use etherparse::PacketBuilder;
 use super::*;
 use crate::{
     observation::{IdentifiedBy, SessionReport},
+    time::Span,
     wire::LinkType,
 };
 
