@@ -99,6 +99,9 @@ fn judge_identity(
     let Some(sensor) = &claims.sensor.place else {
         return (Some(claim), undecided("the claims do not say where the sensor stands"));
     };
+    if let Some(objection) = report.quality.objection() {
+        return (Some(claim), undecided(&objection));
+    }
     let places: Vec<PlaceClaim<'_>> = held
         .iter()
         .map(|claimed| PlaceClaim {
@@ -143,5 +146,6 @@ fn alert(report: &SessionReport, claim: &ClaimEvent, finding: &Finding, now: Tim
         claim: claim.clone(),
         endpoints: report.endpoints,
         finding: finding.clone(),
+        quality: report.quality,
     }
 }

@@ -414,7 +414,7 @@ impl Engine {
         }
         self.counters.identified += 1;
         let mut report = session.finish(&flow, flow.attached.handshake.rtt(), state);
-        report.clock_steps = flow.attached.clock.steps();
+        report.quality.clock_steps = flow.attached.clock.steps();
         self.counters.interactive += u64::from(report.keystrokes.is_some_and(|keystrokes| keystrokes.count > 0));
         let (frame, ready, id) = (self.frame, &mut self.ready, session.id());
         session.take_keystrokes(|sequence, body| {

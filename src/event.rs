@@ -7,7 +7,7 @@ use crate::{
         place::Place,
         verdict::{Judgement, Verdict},
     },
-    measure::keystroke::Keystroke,
+    measure::{keystroke::Keystroke, quality::Quality},
     observation::{Counters, SessionReport},
     time::{Span, Timestamp},
 };
@@ -82,6 +82,8 @@ pub struct AlertEvent {
     pub endpoints: PerSide<Endpoint>,
     /// The finding.
     pub finding: Finding,
+    /// How good the session's capture is.
+    pub quality: Quality,
 }
 
 /// The last record of a run.

@@ -9,6 +9,7 @@ use crate::{
     measure::{
         estimate::{Floor, Quantiles},
         keystroke::{Keystroke, KeystrokeSummary},
+        quality::Quality,
     },
     protocol::ssh,
     time::{Span, Timestamp},
@@ -116,8 +117,8 @@ pub struct SessionReport {
     pub rtt: PerSide<RoundTrips>,
     /// Keystrokes; `None` where they cannot be told.
     pub keystrokes: Option<KeystrokeSummary>,
-    /// How often the sensor's clock was set during its life, as far as that shows: times before and after do not compare.
-    pub clock_steps: u32,
+    /// How good its capture is.
+    pub quality: Quality,
 }
 
 /// Marks of one side's TCP stack.
@@ -170,7 +171,7 @@ pub struct Counters {
     pub duplicated: u64,
     /// Frames earlier than one before them.
     pub out_of_order: u64,
-    /// How often the sensor's clock was set, as far as that shows: see [`SessionReport::clock_steps`].
+    /// How often the sensor's clock was set, as far as that shows: see [`Quality::clock_steps`].
     pub clock_steps: u32,
     /// Packets put together from fragments.
     pub reassembled: u64,

@@ -256,6 +256,7 @@ protocol identified_by midstream duplicate_of details traffic stack quality rtt 
 /session/rtt client server
 /session/rtt/client handshake_ms samples min_ms floor_ms floor_method p50_ms p95_ms max_ms
 /session/rtt/server handshake_ms samples min_ms floor_ms floor_method p50_ms p95_ms max_ms
+/session/quality one_sided drops merged_segments_suspected clock_steps timestamp_source score
 /session/keystrokes count presses releases repeats pastes silent method reliability interval_ms hold_ms echo_ms response_ms input_kind
 /session/keystrokes/interval_ms samples min p5 p10 p25 p50 p75 p95 max
 /session/keystrokes/echo_ms samples min p5 p10 p25 p50 p75 p95 max
@@ -264,6 +265,7 @@ protocol identified_by midstream duplicate_of details traffic stack quality rtt 
 /session/findings id severity basis measured expected margin unit samples p_value null_model null_n explanation innocent_causes attack
 /keystroke session_id time index kind class bytes interval_ms echo_ms client_rtt_ms method confidence
 /alert alert_id revision time session_id community_id protocol start identity client server severity finding claim quality message
+/alert/quality one_sided drops merged_segments_suspected clock_steps timestamp_source score
 /alert/client ip port
 /alert/server ip port
 /alert/finding id severity basis measured expected margin unit samples p_value null_model null_n explanation innocent_causes attack

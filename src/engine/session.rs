@@ -8,6 +8,7 @@ use crate::{
         ack::AckTimer,
         estimate::{Distribution, Floor, FloorMethod},
         keystroke::{Keystroke, Keystrokes},
+        quality::{Grain, Quality},
         tsval::{EchoTimer, SenderClock},
     },
     observation::{Body, IdentifiedBy, RoundTrips, SessionReport, SessionState, Stack},
@@ -33,6 +34,9 @@ pub(super) struct Session {
     /// Round trips of each side that a segment without data completed.
     prompt: PerSide<u64>,
     last_client_rtt: Option<Span>,
+    grain: Grain,
+    /// Longest payload of each side, in bytes.
+    longest: PerSide<u32>,
     keystrokes: Keystrokes,
     decided: Vec<Keystroke>,
     cues: Vec<Cue>,
@@ -54,6 +58,8 @@ impl Session {
             rtt: PerSide::default(),
             prompt: PerSide::default(),
             last_client_rtt: None,
+            grain: Grain::default(),
+            longest: PerSide::default(),
             keystrokes: Keystrokes::default(),
             decided: Vec::new(),
             cues: Vec::new(),
@@ -95,6 +101,7 @@ impl Session {
             self.clocks.swap();
             self.rtt.swap();
             self.prompt.swap();
+            self.longest.swap();
             self.last_client_rtt = None;
         }
         swapped
@@ -102,6 +109,9 @@ impl Session {
 
     /// Takes a segment in.
     pub(super) fn on_segment(&mut self, side: Side, segment: &TcpSegment<'_>, arrival: Arrival, time: Timestamp) {
+        self.grain.note(time);
+        let longest = self.longest.get_mut(side);
+        *longest = segment.payload_len.max(*longest);
         let timestamps = segment.timestamps();
         self.time_round_trips(side, segment, timestamps, arrival, time);
         let may_be_typed = side == Side::Client && (1..=LONGEST_TYPED).contains(&segment.payload_len);
@@ -208,7 +218,23 @@ impl Session {
             traffic,
             rtt: PerSide::from_fn(|side| self.round_trips(side, *handshake.get(side))),
             keystrokes,
-            clock_steps: 0, // the engine knows
+            quality: Quality {
+                merged_segments: self.merged_segments(flow),
+                resolution: self.grain.resolution(),
+                ..Quality::of(&traffic) // of the clock the engine knows
+            },
+        }
+    }
+
+    /// Whether a segment was longer than the other side's SYN allows.
+    fn merged_segments<T>(&self, flow: &Flow<T>) -> Option<bool> {
+        let merged = |side: Side| {
+            let most = flow.halves.get(side.other()).stack.mss?;
+            Some(*self.longest.get(side) > u32::from(most))
+        };
+        match (merged(Side::Client), merged(Side::Server)) {
+            (None, None) => None,
+            (client, server) => Some(client == Some(true) || server == Some(true)),
         }
     }
 

@@ -178,5 +178,5 @@ fn a_clock_that_is_set_back_is_counted_for_the_sessions_that_see_it() {
     assert_eq!((tap.engine.counters().out_of_order, tap.engine.counters().clock_steps), (3, 1));
     tap.open(20_000, 9_000, 9_500);
     tap.engine.finish();
-    assert_eq!(tap.reports().iter().map(|report| report.clock_steps).collect::<Vec<_>>(), [1, 0]);
+    assert_eq!(tap.reports().iter().map(|report| report.quality.clock_steps).collect::<Vec<_>>(), [1, 0]);
 }

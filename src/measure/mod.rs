@@ -8,4 +8,5 @@ pub mod ack;
 pub mod estimate;
 pub mod handshake;
 pub mod keystroke;
+pub mod quality;
 pub mod tsval;

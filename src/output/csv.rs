@@ -52,6 +52,7 @@ const COLUMNS: &[(&str, &str)] = &[
     ("tests", "/tests/*/outcome"),
     ("reasons", "/tests/*/reason"),
     ("community_id", "/community_id"),
+    ("quality_score", "/quality/score"),
 ];
 
 /// Writes a row as each session becomes known.

@@ -3,6 +3,7 @@
 mod alert;
 mod answer;
 mod keystroke;
+mod quality;
 mod session;
 mod stack;
 mod summary;

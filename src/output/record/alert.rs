@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{ClaimRecord, EndpointRecord, FindingRecord, Head, rfc3339};
+use super::{ClaimRecord, EndpointRecord, FindingRecord, Head, quality::QualityRecord, rfc3339};
 use crate::{event::AlertEvent, output::escape};
 
 /// An `alert` record.
@@ -41,8 +41,8 @@ pub(in crate::output) struct AlertRecord<'a> {
     finding: FindingRecord<'a>,
     /// The claim that it does not fit.
     claim: ClaimRecord<'a>,
-    /// How good the capture is; null: not measured.
-    quality: Option<()>,
+    /// How good the capture of the session is.
+    quality: QualityRecord,
     /// The whole of it in one sentence.
     message: String,
 }
@@ -64,7 +64,7 @@ impl<'a> AlertRecord<'a> {
             severity: event.finding.severity.name(),
             finding: FindingRecord::new(&event.finding),
             claim: ClaimRecord::new(&event.claim),
-            quality: None,
+            quality: QualityRecord::new(&event.quality),
             message: format!("{identity}: {}", event.finding.explanation),
             identity,
         }

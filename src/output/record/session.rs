@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{ClaimRecord, EndpointRecord, FindingRecord, Head, rfc3339, stack::StackRecord};
+use super::{ClaimRecord, EndpointRecord, FindingRecord, Head, quality::QualityRecord, rfc3339, stack::StackRecord};
 use crate::{
     event::SessionEvent,
     flow::{Evidence, PerSide, Side, Traffic},
@@ -66,8 +66,8 @@ pub(in crate::output) struct SessionRecord<'a> {
     traffic: Sides<TrafficRecord>,
     /// Marks of the TCP stacks.
     stack: Sides<StackRecord>,
-    /// How good the capture is; null: not measured.
-    quality: Option<()>,
+    /// How good the capture is.
+    quality: QualityRecord,
     /// Round trips, split at the sensor: `client` is sensor to client and back, `server` sensor to server and back.
     rtt: Sides<RttRecord>,
     /// Round trips of the client program; null: not measured.
@@ -112,7 +112,7 @@ impl<'a> SessionRecord<'a> {
             details: SshRecord::new(&report.ssh, report.obfuscated),
             traffic: Sides::of(&report.traffic, |_, traffic| TrafficRecord::new(traffic)),
             stack: Sides::of(&report.stack, |_, stack| StackRecord::new(stack)),
-            quality: None,
+            quality: QualityRecord::new(&report.quality),
             rtt: Sides::of(&report.rtt, |_, rtt| RttRecord::new(rtt)),
             app_rtt: None,
             keystrokes: report.keystrokes.as_ref().map(KeystrokesRecord::new),
