@@ -138,7 +138,8 @@ pub struct AnalyzeArgs {
 With `-`, each line of standard input is a question and gets one line of JSON as its answer, in order:
   {\"sensor\":P,\"claim\":P,\"rtt_ms\":X,\"access\":KIND,\"samples\":N}
 where P is {\"place\":\"City, CC\"} or {\"lat\":47.61,\"lon\":-122.33}, either with \"radius_km\" (default 50 for the claim, 0 for \
-the sensor); access and samples may be left out. A line that cannot be read gets {\"error\":\"…\"} in its place.
+the sensor); access and samples may be left out. A line that cannot be read gets {\"error\":\"…\"} in its place; near names are told for the \
+first 100 unknown places.
 
 Exit status: 0 answered (whatever the verdict, and with `-` whatever the lines held); 2 usage error, such as an unknown \
 place; 3 standard input could not be read; 4 internal error.

@@ -3,10 +3,17 @@
 
 use std::{collections::HashMap, mem, rc::Rc};
 
-use crate::judge::place::{Place, gazetteer};
+use crate::judge::place::{
+    Place,
+    gazetteer::{self, LookupError},
+};
 
 /// Names in one generation; two are kept. With texts of up to some hundred bytes that is a few megabytes.
 const GENERATION: usize = 4096;
+
+/// Unknown names that near ones are sought for. Whoever mistypes reads these; a million more are not mistyped, and a millisecond
+/// each would be half an hour.
+const NEAR_NAMES_FOR: usize = 100;
 
 /// Longest text that is remembered, in bytes; a longer one is no name and found so at once.
 const MAX_TEXT: usize = 200;
@@ -19,6 +26,8 @@ type Found = Result<Rc<Place>, Rc<str>>;
 pub(super) struct Places {
     young: HashMap<String, Found>,
     old: HashMap<String, Found>,
+    /// Unknown names so far, up to [`NEAR_NAMES_FOR`].
+    unknown: usize,
 }
 
 impl Places {
@@ -27,7 +36,7 @@ impl Places {
         if let Some(found) = self.young.get(text) {
             return found.clone();
         }
-        let found = self.old.get(text).cloned().unwrap_or_else(|| look_up(text));
+        let found = self.old.get(text).cloned().unwrap_or_else(|| self.look_up(text));
         if text.len() <= MAX_TEXT {
             if self.young.len() >= GENERATION {
                 self.old = mem::take(&mut self.young);
@@ -36,10 +45,12 @@ impl Places {
         }
         found
     }
-}
 
-fn look_up(text: &str) -> Found {
-    gazetteer::find(text).map(Rc::new).map_err(|error| error.to_string().into())
+    fn look_up(&mut self, text: &str) -> Found {
+        let found = if self.unknown < NEAR_NAMES_FOR { gazetteer::find(text) } else { gazetteer::find_quickly(text) };
+        self.unknown += usize::from(self.unknown < NEAR_NAMES_FOR && matches!(found, Err(LookupError::Unknown { .. })));
+        found.map(Rc::new).map_err(|error| error.to_string().into())
+    }
 }
 
 #[cfg(test)]
@@ -50,9 +61,20 @@ mod tests {
     fn what_is_remembered_is_what_was_found() {
         let mut places = Places::default();
         for text in ["Boise, US", "Boise, US", "Nowhereville, US", "Nowhereville, US"] {
-            assert_eq!(places.find(text), look_up(text));
+            assert_eq!(places.find(text), Places::default().look_up(text));
         }
         assert_eq!(places.young.len(), 2);
+    }
+
+    #[test]
+    fn near_names_are_sought_for_the_first_that_are_unknown() {
+        let mut places = Places::default();
+        let mut error = |n: usize| places.find(&format!("Boise{}, US", "x".repeat(n))).unwrap_err();
+        let asked: Vec<_> = (1..=NEAR_NAMES_FOR + 5).map(|n| error(n % 190 + 1)).collect();
+        let near = asked.iter().filter(|error| error.contains("did you mean \"Boise, Idaho, US\"")).count();
+        assert_eq!(near, NEAR_NAMES_FOR);
+        assert!(asked.iter().all(|error| error.contains("no place \"Boisex")));
+        assert!(error(2).contains("did you mean"), "remembered");
     }
 
     #[test]
