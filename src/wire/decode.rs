@@ -1,6 +1,6 @@
 //! One frame to one [`Packet`]: link, VLAN, IP with its extension headers, TCP or UDP, as far as the bytes go.
 //!
-//! Strict first: `etherparse`'s strict slices are the fast path and hold for every sound frame. Where they stop,
+//! The usual frame is read by [`plain`]. `etherparse`'s strict slices hold for every other sound frame. Where they stop,
 //! the lax ones run over the same bytes, so that a frame cut by a snaplen, or with one lying length,
 //! still gives the headers that are there. What could not be decoded keeps its reason.
 
@@ -15,6 +15,7 @@ use super::{
     Fragment, Frame, LinkType, TcpSegment,
     fragment::{ipv4_fragment, ipv6_fragment},
     link::link_header,
+    plain::plain,
 };
 
 /// What a frame says, as far as it could be read.
@@ -133,7 +134,17 @@ impl std::fmt::Display for Layer {
 ///
 /// # Errors
 /// [`Undecoded`] where not even an IP header could be read. Never panics, whatever the bytes.
+#[inline]
 pub fn decode<'a>(frame: &Frame<'a>) -> Result<Packet<'a>, Undecoded> {
+    match frame.link {
+        LinkType::Ethernet => plain(frame.bytes).map_or_else(|| decode_any(frame), Ok),
+        _ => decode_any(frame),
+    }
+}
+
+/// The same for every frame, usual or not.
+#[inline(never)]
+pub(super) fn decode_any<'a>(frame: &Frame<'a>) -> Result<Packet<'a>, Undecoded> {
     let strict = match frame.link {
         LinkType::Ethernet => SlicedPacket::from_ethernet(frame.bytes),
         LinkType::RawIp => SlicedPacket::from_ip(frame.bytes),

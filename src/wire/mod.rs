@@ -7,6 +7,7 @@ mod decode;
 mod fragment;
 mod frame;
 mod link;
+mod plain;
 mod tcp;
 
 pub use decode::{IpHeader, Layer, MacPair, Packet, Transport, Undecoded, decode};
