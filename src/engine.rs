@@ -6,6 +6,7 @@
 //! running maximum: before a frame that moves it on, every deadline up to it fires. A frame that comes late is handled at
 //! its own time and fires nothing.
 
+mod ahead;
 mod clock;
 mod opening;
 mod session;
@@ -16,6 +17,7 @@ use std::{
 };
 
 use self::{
+    ahead::{AHEAD, Address, Decoded},
     clock::{Clock, ClockOfFlow},
     opening::{begins_anew, roles},
     session::Session,
@@ -23,8 +25,8 @@ use self::{
 pub use crate::observation::Counters;
 use crate::{
     flow::{
-        Arrival, Attached, Endpoint, Evidence, Flow, FlowId, FlowKey, FlowTable, FragmentKey, FragmentLimits, FragmentTable,
-        Half, Joined, Life, Limits, PerSide, SessionId, Side, TransportKind,
+        Arrival, Attached, Evidence, Flow, FlowId, FlowTable, FragmentKey, FragmentLimits, FragmentTable, Half, Joined, Life,
+        Limits, PerSide, SessionId, Side,
     },
     measure::handshake::Handshake,
     observation::{Body, Observation, ObservationKey, SessionState},
@@ -33,7 +35,7 @@ use crate::{
         ssh::Standing,
     },
     time::Timestamp,
-    wire::{Batch, Fragment, Frame, Packet, TcpFlags, TcpSegment, Transport, Undecoded, decode, decode_reassembled},
+    wire::{Batch, Frame, Packet, TcpFlags, TcpSegment, Transport, Undecoded, decode_reassembled},
 };
 
 /// A reset this far from where the stream stands is not the sender's own (RFC 5961 §3 wants it exact; a sensor has
@@ -69,6 +71,8 @@ pub struct Engine {
     /// Deadlines of sessions, earliest first; a session that has a new one leaves the old one behind.
     deadlines: BinaryHeap<Reverse<(Timestamp, SessionId, FlowId)>>,
     stream_time: Timestamp,
+    /// No deadline falls due before: what nearly every frame is held against.
+    quiet_until: Timestamp,
     clock: Clock,
     sessions: usize,
     counters: Counters,
@@ -101,6 +105,7 @@ impl Engine {
             fragments: FragmentTable::new(limits.fragments),
             deadlines: BinaryHeap::new(),
             stream_time: Timestamp::MIN,
+            quiet_until: Timestamp::MIN,
             clock: Clock::default(),
             sessions: 0,
             counters: Counters::default(),
@@ -111,28 +116,41 @@ impl Engine {
 
     /// Takes a batch of frames in.
     pub fn handle_batch(&mut self, batch: &Batch<'_>) {
-        for frame in batch.iter() {
-            self.handle_frame(&frame);
+        let mut frames = batch.iter();
+        let mut decoded = Vec::with_capacity(AHEAD);
+        loop {
+            decoded.extend(frames.by_ref().take(AHEAD).map(|frame| Decoded::new(frame, &self.table, self.limits.vlan_in_key)));
+            if decoded.is_empty() {
+                return;
+            }
+            decoded.iter().filter_map(|decoded| decoded.address).for_each(|address| self.table.expect_next(address.hash));
+            decoded.drain(..).for_each(|decoded| self.handle(&decoded));
         }
     }
 
     /// Takes one frame in.
     pub fn handle_frame(&mut self, frame: &Frame<'_>) {
+        self.handle(&Decoded::new(*frame, &self.table, self.limits.vlan_in_key));
+    }
+
+    #[inline(always)] // the way of every frame, and from two places: a batch and a single one
+    fn handle(&mut self, decoded: &Decoded<'_>) {
+        let frame = &decoded.frame;
         self.frame = frame.number;
         if frame.time > self.stream_time {
-            self.handle_deadline(frame.time);
+            if frame.time >= self.quiet_until {
+                self.handle_deadline(frame.time);
+                let earliest = self.table.next_due();
+                self.quiet_until = self.next_deadline().map_or(earliest, |deadline| deadline.min(earliest));
+            }
             self.stream_time = frame.time;
         }
         self.count(frame);
         self.clock.on_frame(frame.input, frame.time);
-        match decode(frame) {
-            Ok(packet) => match &packet.transport {
-                Transport::Tcp(segment) => self.handle_tcp(frame, &packet, segment),
-                Transport::Udp { src_port, dst_port } => self.handle_udp(frame, &packet, *src_port, *dst_port),
-                Transport::Fragment(fragment) => self.handle_fragment(frame, &packet, fragment),
-                Transport::Other(reason) => self.note_undecoded(*reason),
-            },
-            Err(reason) => self.note_undecoded(reason),
+        match (&decoded.packet, &decoded.address) {
+            (Ok(packet), Some(address)) => self.handle_transport(frame, packet, &packet.transport, address),
+            (Ok(Packet { transport: Transport::Other(reason), .. }) | Err(reason), _) => self.note_undecoded(*reason),
+            (Ok(packet), None) => self.handle_fragment(frame, packet),
         }
         self.counters.clock_steps = self.clock.steps();
     }
@@ -145,9 +163,6 @@ impl Engine {
 
     /// Fires every deadline up to `now`, earliest first.
     pub fn handle_deadline(&mut self, now: Timestamp) {
-        if !self.table.is_due(now) && self.next_deadline().is_none_or(|deadline| deadline > now) {
-            return;
-        }
         let before = self.ready.len();
         while let Some(&Reverse((time, _, id))) = self.deadlines.peek().filter(|Reverse((time, ..))| *time <= now) {
             self.deadlines.pop();
@@ -220,7 +235,8 @@ impl Engine {
 
     /// A packet that is together again passes at the time of the fragment that came last, in a frame as long as all of its were.
     #[cold]
-    fn handle_fragment(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, fragment: &Fragment<'_>) {
+    fn handle_fragment(&mut self, frame: &Frame<'_>, packet: &Packet<'_>) {
+        let Transport::Fragment(fragment) = &packet.transport else { return };
         let key = FragmentKey::of(packet, fragment, self.key_vlan(packet));
         match self.fragments.push(key, fragment, frame.original_len, self.stream_time) {
             Joined::Waiting | Joined::Refused => {}
@@ -228,11 +244,11 @@ impl Engine {
             Joined::Whole(whole) => {
                 self.counters.reassembled += 1;
                 let frame = Frame { original_len: whole.frame_bytes, ..*frame };
-                match decode_reassembled(whole.protocol, &whole.bytes, whole.len) {
-                    Transport::Tcp(segment) => self.handle_tcp(&frame, packet, &segment),
-                    Transport::Udp { src_port, dst_port } => self.handle_udp(&frame, packet, src_port, dst_port),
-                    Transport::Fragment(_) => self.note_undecoded(Undecoded::Fragment),
-                    Transport::Other(reason) => self.note_undecoded(reason),
+                let transport = decode_reassembled(whole.protocol, &whole.bytes, whole.len);
+                match (&transport, Address::of(packet, &transport, &self.table, self.limits.vlan_in_key)) {
+                    (_, Some(address)) => self.handle_transport(&frame, packet, &transport, &address),
+                    (Transport::Other(reason), None) => self.note_undecoded(*reason),
+                    (_, None) => self.note_undecoded(Undecoded::Fragment),
                 }
             }
         }
@@ -250,12 +266,17 @@ impl Engine {
         packet.vlan.filter(|_| self.limits.vlan_in_key)
     }
 
-    fn handle_udp(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, src_port: u16, dst_port: u16) {
-        let source = Endpoint { ip: packet.ip.source, port: src_port };
-        let destination = Endpoint { ip: packet.ip.destination, port: dst_port };
-        let (key, sender) = FlowKey::of(source, destination, TransportKind::Udp);
-        let key = key.on_vlan(self.key_vlan(packet));
-        let id = self.table.find(&key).unwrap_or_else(|| {
+    #[inline(always)] // the way of nearly every frame; the other call is of packets that came in fragments
+    fn handle_transport(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, transport: &Transport<'_>, address: &Address) {
+        match transport {
+            Transport::Tcp(segment) => self.handle_tcp(frame, packet, segment, address),
+            _ => self.handle_udp(frame, packet, address),
+        }
+    }
+
+    fn handle_udp(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, address: &Address) {
+        let &Address { key, hash, sender, .. } = address;
+        let id = self.table.find(&key, hash).unwrap_or_else(|| {
             self.counters.udp_flows += 1;
             self.insert(Flow::new(key, sender, Evidence::FirstSeen, false, frame, packet.vlan))
         });
@@ -266,13 +287,10 @@ impl Engine {
         }
     }
 
-    #[inline(always)] // the way of nearly every frame; the other call is of packets that came in fragments
-    fn handle_tcp(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, segment: &TcpSegment<'_>) {
-        let source = Endpoint { ip: packet.ip.source, port: segment.src_port };
-        let destination = Endpoint { ip: packet.ip.destination, port: segment.dst_port };
-        let (key, sender) = FlowKey::of(source, destination, TransportKind::Tcp);
-        let key = key.on_vlan(self.key_vlan(packet));
-        let id = match self.table.find(&key) {
+    #[inline(always)] // one call
+    fn handle_tcp(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, segment: &TcpSegment<'_>, address: &Address) {
+        let &Address { key, hash, sender } = address;
+        let id = match self.table.find(&key, hash) {
             Some(id) if !self.table.get(id).is_some_and(|flow| begins_anew(flow, flow.side_of(sender), segment, frame.time)) => {
                 id
             }
@@ -281,7 +299,7 @@ impl Engine {
                     self.end_flow(old, SessionState::Closed, frame.time);
                 }
                 self.counters.tcp_flows += 1;
-                let (client, evidence) = roles(source, destination, segment);
+                let (client, evidence) = roles(key.endpoint(sender), key.endpoint(sender.other()), segment);
                 let client = if client == Side::Client { sender } else { sender.other() };
                 let midstream = evidence != Evidence::Syn;
                 self.insert(Flow::new(key, client, evidence, midstream, frame, packet.vlan))
@@ -376,6 +394,7 @@ impl Engine {
             self.table.schedule(id);
         }
         if let Some(deadline) = deadline {
+            self.quiet_until = self.quiet_until.min(deadline);
             self.deadlines.push(Reverse((deadline, session_id, id)));
         }
     }
@@ -391,6 +410,7 @@ impl Engine {
             ready.push_back(Observation { key, body });
         });
         if let Some(deadline) = deadline {
+            self.quiet_until = self.quiet_until.min(deadline);
             self.deadlines.push(Reverse((deadline, session_id, id)));
         }
     }

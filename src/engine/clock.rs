@@ -8,9 +8,6 @@
 //!   not noticed, nor is one below two minutes: it looks like a pause. One that is longer than flows are kept without a packet
 //!   ends them all and is not noticed either.
 
-use foldhash::fast::FixedState;
-use hashbrown::HashMap;
-
 use crate::{
     flow::{PerSide, Side},
     time::{Span, Timestamp},
@@ -26,8 +23,8 @@ const LIFETIME: u32 = 120;
 /// Steps so far, at most one for each that happened.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
-    /// Time of the last frame of each input.
-    last: HashMap<u32, Timestamp, FixedState>,
+    /// Time of the last frame of each input, by position.
+    last: Vec<Timestamp>,
     steps: u32,
     /// In seconds: between these the last step forwards lies.
     forwards: Option<(u32, u32)>,
@@ -41,10 +38,15 @@ impl Clock {
 
     /// Takes note of a frame's time.
     pub(super) fn on_frame(&mut self, input: u32, time: Timestamp) {
-        let last = self.last.insert(input, time);
-        if last.is_some_and(|last| last - time > BACKWARDS) {
+        let Some(last) = self.last.get_mut(input as usize) else {
+            // Inputs are numbered as they were named: as many as files fit on a command line.
+            self.last.resize(input as usize + 1, Timestamp::MIN);
+            return self.on_frame(input, time);
+        };
+        if *last - time > BACKWARDS {
             self.steps = self.steps.saturating_add(1);
         }
+        *last = time;
     }
 
     /// A step forwards lies somewhere in this stretch. What shows the same step is counted once.

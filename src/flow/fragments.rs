@@ -5,16 +5,13 @@
 //! everything of it that is still to come (RFC 5722 §3 for IPv6; Linux does the same for IPv4 since 2018), unless it lies within
 //! one that is there and says the same: then it is a copy and is passed over (RFC 8200 §4.5).
 
-use std::{
-    collections::{HashMap, VecDeque},
-    net::IpAddr,
-};
+use std::collections::{HashMap, VecDeque};
 
 use foldhash::quality::RandomState;
 
 use crate::{
     time::{Span, Timestamp},
-    wire::{Fragment, Packet},
+    wire::{Fragment, Ip, Packet},
 };
 
 /// Copies of a packet that came together this long ago, or less, are passed over: as long as a mirror's copies of whole packets
@@ -50,8 +47,8 @@ impl Default for FragmentLimits {
 /// What makes two fragments belong to one packet. IPv6 leaves the protocol to the first fragment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct FragmentKey {
-    source: IpAddr,
-    destination: IpAddr,
+    source: Ip,
+    destination: Ip,
     identification: u32,
     protocol: u8,
     vlan: Option<u16>,
@@ -62,7 +59,7 @@ impl FragmentKey {
     #[must_use]
     pub const fn of(packet: &Packet<'_>, fragment: &Fragment<'_>, vlan: Option<u16>) -> Self {
         let (source, destination) = (packet.ip.source, packet.ip.destination);
-        let protocol = if source.is_ipv4() { fragment.protocol } else { 0 };
+        let protocol = if source.is_ipv6() { 0 } else { fragment.protocol };
         Self { source, destination, identification: fragment.identification, protocol, vlan }
     }
 }

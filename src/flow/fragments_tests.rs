@@ -1,5 +1,3 @@
-use std::net::Ipv4Addr;
-
 use super::*;
 
 fn at(millis: i64) -> Timestamp {
@@ -7,7 +5,7 @@ fn at(millis: i64) -> Timestamp {
 }
 
 fn key(n: u32) -> FragmentKey {
-    let [source, destination] = [1, 2].map(|last| IpAddr::V4(Ipv4Addr::new(192, 0, 2, last)));
+    let [source, destination] = [1, 2].map(|last| Ip::v4([192, 0, 2, last]));
     FragmentKey { source, destination, identification: n, protocol: 6, vlan: None }
 }
 

@@ -1,11 +1,14 @@
 //! What makes two packets belong to one flow.
 
-use std::net::IpAddr;
+use std::{
+    hash::{Hash, Hasher},
+    net::IpAddr,
+};
 
 use community_id::calculate_community_id;
 use sha2::{Digest, Sha256};
 
-use crate::time::Timestamp;
+use crate::{time::Timestamp, wire::Ip};
 
 /// An address and a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,13 +40,32 @@ impl TransportKind {
 }
 
 /// The unordered pair of endpoints: both directions of a flow have the same key. Where asked for, the VLAN parts flows too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowKey {
-    low: Endpoint,
-    high: Endpoint,
+    low: (Ip, u16),
+    high: (Ip, u16),
     transport: TransportKind,
     /// 0 for none: no VLAN has that identifier.
     vlan: u16,
+}
+
+impl Hash for FlowKey {
+    #[inline]
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let ((low, low_port), (high, high_port)) = (self.low, self.high);
+        let ports = u64::from(low_port) << 32 | u64::from(high_port) << 48;
+        let rest = u64::from(self.vlan) << 16 | u64::from(low.is_ipv6()) << 8 | u64::from(self.transport.number());
+        state.write_u64(ports | rest);
+        let ([low_upper, low_lower], [high_upper, high_lower]) = (low.words(), high.words());
+        if low.is_ipv6() {
+            state.write_u64(low_upper);
+            state.write_u64(high_upper);
+            state.write_u64(low_lower);
+            state.write_u64(high_lower);
+        } else {
+            state.write_u64(low_lower << 32 | high_lower);
+        }
+    }
 }
 
 /// Which of a key's two endpoints.
@@ -67,9 +89,10 @@ impl End {
 }
 
 impl FlowKey {
-    /// The key of a packet, and which end sent it.
+    /// The key of a packet, and which end sent it. Both addresses are of one family.
     #[must_use]
-    pub fn of(source: Endpoint, destination: Endpoint, transport: TransportKind) -> (Self, End) {
+    #[inline]
+    pub fn of(source: (Ip, u16), destination: (Ip, u16), transport: TransportKind) -> (Self, End) {
         if source <= destination {
             (Self { low: source, high: destination, transport, vlan: 0 }, End::Low)
         } else {
@@ -85,11 +108,12 @@ impl FlowKey {
 
     /// One of the two endpoints.
     #[must_use]
-    pub const fn endpoint(&self, end: End) -> Endpoint {
-        match end {
+    pub fn endpoint(&self, end: End) -> Endpoint {
+        let (ip, port) = match end {
             End::Low => self.low,
             End::High => self.high,
-        }
+        };
+        Endpoint { ip: ip.into(), port }
     }
 
     /// The transport protocol.
@@ -101,7 +125,7 @@ impl FlowKey {
     /// Community ID version 1 with seed 0 (Corelight's specification); the same for both directions.
     #[must_use]
     pub fn community_id(&self) -> String {
-        let (a, b) = (self.low, self.high);
+        let (a, b) = (self.endpoint(End::Low), self.endpoint(End::High));
         calculate_community_id(0, a.ip, b.ip, Some(a.port), Some(b.port), self.transport.number(), false).unwrap_or_default()
     }
 
@@ -112,7 +136,7 @@ impl FlowKey {
         let mut hash = Sha256::new();
         hash.update(first_time.as_nanos().to_be_bytes());
         hash.update([self.transport.number()]);
-        for endpoint in [self.low, self.high] {
+        for endpoint in [End::Low, End::High].map(|end| self.endpoint(end)) {
             match endpoint.ip {
                 IpAddr::V4(ip) => hash.update(ip.octets()),
                 IpAddr::V6(ip) => hash.update(ip.octets()),
@@ -145,19 +169,35 @@ mod tests {
         Endpoint { ip: text.parse().unwrap(), port }
     }
 
+    fn key(a: Endpoint, b: Endpoint, transport: TransportKind) -> (FlowKey, End) {
+        FlowKey::of((a.ip.into(), a.port), (b.ip.into(), b.port), transport)
+    }
+
     #[test]
     fn both_directions_share_a_key() {
         let (a, b) = (endpoint("10.0.0.9", 22), endpoint("10.0.0.1", 40000));
-        let (forth, sender) = FlowKey::of(a, b, TransportKind::Tcp);
-        let (back, receiver) = FlowKey::of(b, a, TransportKind::Tcp);
+        let (forth, sender) = key(a, b, TransportKind::Tcp);
+        let (back, receiver) = key(b, a, TransportKind::Tcp);
         assert_eq!(forth, back);
         assert_eq!(sender, receiver.other());
         assert_eq!(forth.endpoint(sender), a);
     }
 
     #[test]
+    fn endpoints_come_back_as_they_went_in() {
+        for (a, b) in [("10.0.0.9", "10.0.0.10"), ("2001:db8::1", "2001:db8:8000::2"), ("::ffff:10.0.0.9", "::10.0.0.9")] {
+            let (a, b) = (endpoint(a, 22), endpoint(b, 40_000));
+            let (key, sender) = key(a, b, TransportKind::Udp);
+            assert_eq!((key.endpoint(sender), key.endpoint(sender.other()), key.transport()), (a, b, TransportKind::Udp));
+            assert_eq!(sender == End::Low, a < b);
+        }
+        let between = |a, b| key(endpoint(a, 1), endpoint(b, 2), TransportKind::Tcp).0;
+        assert_ne!(between("0.0.0.1", "0.0.0.2"), between("::1", "::2"), "families differ");
+    }
+
+    #[test]
     fn a_vlan_parts_flows_only_where_it_is_asked_for() {
-        let key = FlowKey::of(endpoint("10.0.0.9", 22), endpoint("10.0.0.1", 40000), TransportKind::Tcp).0;
+        let key = key(endpoint("10.0.0.9", 22), endpoint("10.0.0.1", 40000), TransportKind::Tcp).0;
         let time = Timestamp::from_nanos(7);
         assert_ne!(key.on_vlan(Some(10)), key.on_vlan(Some(20)));
         assert_ne!(key.on_vlan(Some(10)).session_id(time), key.session_id(time));
@@ -168,7 +208,7 @@ mod tests {
     /// Published vectors: the specification's README and its `baseline` folder (Corelight).
     #[test]
     fn community_id_agrees_with_the_specification() {
-        let id = |a, pa, b, pb| FlowKey::of(endpoint(a, pa), endpoint(b, pb), TransportKind::Tcp).0.community_id();
+        let id = |a, pa, b, pb| key(endpoint(a, pa), endpoint(b, pb), TransportKind::Tcp).0.community_id();
         assert_eq!(id("128.232.110.120", 34855, "66.35.250.204", 80), "1:LQU9qZlK+B5F3KDmev6m5PMibrg=");
         assert_eq!(id("66.35.250.204", 80, "128.232.110.120", 34855), "1:LQU9qZlK+B5F3KDmev6m5PMibrg=");
         assert_eq!(

@@ -2,8 +2,11 @@
 
 mod fragments;
 mod half;
+mod index;
 mod key;
+mod prefetch;
 mod side;
+mod slots;
 mod stack;
 mod stream;
 mod table;
@@ -14,4 +17,4 @@ pub use key::{End, Endpoint, FlowKey, SessionId, TransportKind};
 pub use side::{Evidence, PerSide, Side};
 pub use stack::StackMarks;
 pub use stream::{Data, Item, Stream};
-pub use table::{Attached, Flow, FlowId, FlowTable, Life, Limits};
+pub use table::{Attached, Flow, FlowId, FlowTable, KeyHash, Life, Limits};

@@ -6,9 +6,8 @@
 use std::hash::BuildHasher;
 
 use foldhash::quality::RandomState;
-use hashbrown::HashTable;
 
-use super::{End, Evidence, FlowKey, Half, PerSide, Side, TransportKind};
+use super::{End, Evidence, FlowKey, Half, PerSide, Side, TransportKind, index::Index, prefetch::prefetch, slots::Slots};
 use crate::{
     time::{Span, Timestamp},
     wire::{Frame, MacPair},
@@ -18,7 +17,7 @@ use crate::{
 const WHEEL_SECONDS: usize = 512;
 
 /// Slots that an eviction looks at for the least useful flow.
-const EVICTION_SAMPLE: usize = 64;
+const EVICTION_SAMPLE: u32 = 64;
 
 /// Limits of a table.
 #[derive(Clone, Copy, Debug)]
@@ -155,17 +154,21 @@ impl<T: Attached> Flow<T> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FlowId(u32);
 
+/// The hash of a key in one table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyHash(u32);
+
 /// Flows by key; what it holds and when it drops is told at the head of this file.
 #[derive(Debug)]
 pub struct FlowTable<T> {
     limits: Limits,
-    index: HashTable<FlowId>,
+    index: Index,
+    /// Seeded anew in every run: the keys are anybody's.
     hasher: RandomState,
-    slots: Vec<Option<Flow<T>>>,
-    free: Vec<FlowId>,
+    slots: Slots<Flow<T>>,
     wheel: Vec<Vec<FlowId>>,
     wheel_second: i64,
-    hand: usize,
+    hand: u32,
     evicted: u64,
 }
 
@@ -175,10 +178,9 @@ impl<T: Attached> FlowTable<T> {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
-            index: HashTable::new(),
+            index: Index::new(),
             hasher: RandomState::default(),
-            slots: Vec::new(),
-            free: Vec::new(),
+            slots: Slots::new(),
             wheel: (0..WHEEL_SECONDS).map(|_| Vec::new()).collect(),
             wheel_second: i64::MIN,
             hand: 0,
@@ -194,31 +196,53 @@ impl<T: Attached> FlowTable<T> {
 
     /// Flows held now.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub const fn len(&self) -> usize {
         self.index.len()
     }
 
     /// Whether there is none.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.index.is_empty()
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
-    /// The flow with this key.
+    /// The hash of a key in this table.
     #[must_use]
-    pub fn find(&self, key: &FlowKey) -> Option<FlowId> {
-        self.index.find(self.hasher.hash_one(key), |&id| self.get(id).is_some_and(|flow| flow.key == *key)).copied()
+    #[inline]
+    pub fn hash(&self, key: &FlowKey) -> KeyHash {
+        KeyHash((self.hasher.hash_one(key) >> 32) as u32)
+    }
+
+    /// A packet with this hash comes soon: has the index fetched.
+    #[inline]
+    pub fn expect_soon(&self, hash: KeyHash) {
+        self.index.prefetch(hash.0);
+    }
+
+    /// A packet with this hash comes next but few: has what is probably its flow fetched.
+    #[inline]
+    pub fn expect_next(&self, hash: KeyHash) {
+        if let Some(slot) = self.index.find(hash.0, |_| true).and_then(|place| self.slots.slot(place)) {
+            prefetch(slot);
+        }
+    }
+
+    /// The flow with this key, whose hash is known.
+    #[must_use]
+    #[inline]
+    pub fn find(&self, key: &FlowKey, hash: KeyHash) -> Option<FlowId> {
+        self.index.find(hash.0, |place| self.slots.get(place).is_some_and(|flow| flow.key == *key)).map(FlowId)
     }
 
     /// A flow by its place.
     #[must_use]
     pub fn get(&self, id: FlowId) -> Option<&Flow<T>> {
-        self.slots.get(id.0 as usize)?.as_ref()
+        self.slots.get(id.0)
     }
 
     /// A flow by its place, to change it.
     pub fn get_mut(&mut self, id: FlowId) -> Option<&mut Flow<T>> {
-        self.slots.get_mut(id.0 as usize)?.as_mut()
+        self.slots.get_mut(id.0)
     }
 
     /// Adds a flow whose key is not in the table. Where the table is full, the least useful of a sample of flows makes
@@ -228,29 +252,17 @@ impl<T: Attached> FlowTable<T> {
         if self.wheel_second == i64::MIN {
             self.wheel_second = flow.first_time.as_nanos().div_euclid(1_000_000_000);
         }
-        let hash = self.hasher.hash_one(flow.key);
-        let id = self.free.pop().unwrap_or_else(|| {
-            self.slots.push(None);
-            FlowId(u32::try_from(self.slots.len() - 1).unwrap_or(u32::MAX))
-        });
-        if let Some(slot) = self.slots.get_mut(id.0 as usize) {
-            *slot = Some(flow);
-        }
-        let (slots, hasher) = (&self.slots, &self.hasher);
-        self.index.insert_unique(hash, id, |other| {
-            slots.get(other.0 as usize).and_then(Option::as_ref).map_or(0, |flow| hasher.hash_one(flow.key))
-        });
+        let hash = self.hash(&flow.key);
+        let id = FlowId(self.slots.insert(flow));
+        self.index.insert(hash.0, id.0);
         self.schedule(id);
         (id, evicted)
     }
 
     /// Takes a flow out.
     pub fn remove(&mut self, id: FlowId) -> Option<Flow<T>> {
-        let flow = self.slots.get_mut(id.0 as usize)?.take()?;
-        if let Ok(entry) = self.index.find_entry(self.hasher.hash_one(flow.key), |&other| other == id) {
-            entry.remove();
-        }
-        self.free.push(id);
+        let flow = self.slots.remove(id.0)?;
+        self.index.remove(self.hash(&flow.key).0, id.0);
         Some(flow)
     }
 
@@ -305,17 +317,16 @@ impl<T: Attached> FlowTable<T> {
         gone
     }
 
-    /// Whether [`Self::expire`] has anything to look at by `now`: cheap enough for every frame.
+    /// Before this time [`Self::expire`] has nothing to look at.
     #[must_use]
-    pub const fn is_due(&self, now: Timestamp) -> bool {
-        self.wheel_second != i64::MIN && now.as_nanos().div_euclid(1_000_000_000) > self.wheel_second
+    pub const fn next_due(&self) -> Timestamp {
+        Timestamp::from_nanos(self.wheel_second.saturating_add(1).saturating_mul(1_000_000_000))
     }
 
     /// Empties the table, in the order in which the flows began.
     pub fn drain(&mut self) -> Vec<Flow<T>> {
         self.index.clear();
-        self.free.clear();
-        let mut flows: Vec<_> = std::mem::take(&mut self.slots).into_iter().flatten().collect();
+        let mut flows: Vec<_> = self.slots.drain().collect();
         flows.sort_by_key(|flow| flow.first_frame);
         flows
     }
@@ -324,7 +335,7 @@ impl<T: Attached> FlowTable<T> {
     fn rebase(&mut self) {
         self.wheel.iter_mut().for_each(Vec::clear);
         let second = self.wheel_second + 1;
-        let ids = (0..self.slots.len()).filter_map(|i| u32::try_from(i).ok()).map(FlowId);
+        let ids = (0..self.slots.used()).map(FlowId);
         let mut alive = Vec::new();
         for id in ids {
             if let Some(flow) = self.get_mut(id) {
@@ -338,7 +349,7 @@ impl<T: Attached> FlowTable<T> {
     }
 
     fn evict(&mut self) -> Option<Flow<T>> {
-        let slots = self.slots.len();
+        let slots = self.slots.used();
         let mut victim: Option<(FlowId, (bool, bool, Timestamp))> = None;
         let mut step = 0;
         // A stretch of sessions is passed over, at a cost that the hand's next round saves; where there is nothing else, the
@@ -346,10 +357,10 @@ impl<T: Attached> FlowTable<T> {
         while step < slots && (step < EVICTION_SAMPLE || victim.is_none_or(|(_, (is_session, ..))| is_session)) {
             let at = (self.hand + step) % slots;
             step += 1;
-            let Some(flow) = self.slots.get(at).and_then(Option::as_ref) else { continue };
+            let Some(flow) = self.slots.get(at) else { continue };
             let worth = flow.worth();
             if victim.is_none_or(|(_, least)| worth < least) {
-                victim = u32::try_from(at).ok().map(|at| (FlowId(at), worth));
+                victim = Some((FlowId(at), worth));
             }
         }
         self.hand = (self.hand + step) % slots.max(1);

@@ -4,15 +4,13 @@
 //! the lax ones run over the same bytes, so that a frame cut by a snaplen, or with one lying length,
 //! still gives the headers that are there. What could not be decoded keeps its reason.
 
-use std::net::IpAddr;
-
 use etherparse::{
     EtherType, IpNumber, LaxNetSlice, LaxSlicedPacket, LinkExtSlice, LinkSlice, NetSlice, SlicedPacket, TransportSlice, VlanId,
     err::packet::SliceError, ip_number,
 };
 
 use super::{
-    Fragment, Frame, LinkType, TcpSegment,
+    Fragment, Frame, Ip, LinkType, TcpSegment,
     fragment::{ipv4_fragment, ipv6_fragment},
     link::link_header,
     plain::plain,
@@ -44,9 +42,9 @@ pub struct MacPair {
 #[derive(Clone, Copy, Debug)]
 pub struct IpHeader {
     /// Sender.
-    pub source: IpAddr,
+    pub source: Ip,
     /// Receiver.
-    pub destination: IpAddr,
+    pub destination: Ip,
     /// IPv4 identification; 0 for IPv6, which has none.
     pub identification: u16,
     /// IPv4 time to live or IPv6 hop limit.
@@ -277,8 +275,8 @@ fn short(layer: Layer, frame: &[u8], bytes: &[u8], need: u16) -> Undecoded {
 
 fn ipv4(header: etherparse::Ipv4HeaderSlice<'_>) -> IpHeader {
     IpHeader {
-        source: header.source_addr().into(),
-        destination: header.destination_addr().into(),
+        source: Ip::v4(header.source()),
+        destination: Ip::v4(header.destination()),
         identification: header.identification(),
         ttl: header.ttl(),
     }
@@ -286,8 +284,8 @@ fn ipv4(header: etherparse::Ipv4HeaderSlice<'_>) -> IpHeader {
 
 fn ipv6(header: etherparse::Ipv6HeaderSlice<'_>) -> IpHeader {
     IpHeader {
-        source: header.source_addr().into(),
-        destination: header.destination_addr().into(),
+        source: Ip::v6(header.source()),
+        destination: Ip::v6(header.destination()),
         identification: 0,
         ttl: header.hop_limit(),
     }

@@ -6,6 +6,7 @@
 mod decode;
 mod fragment;
 mod frame;
+mod ip;
 mod link;
 mod plain;
 mod tcp;
@@ -13,5 +14,6 @@ mod tcp;
 pub use decode::{IpHeader, Layer, MacPair, Packet, Transport, Undecoded, decode};
 pub use fragment::{Fragment, decode_reassembled};
 pub use frame::{Batch, Frame, FrameMeta};
+pub use ip::Ip;
 pub use link::LinkType;
 pub use tcp::{SeqNumber, TcpFlags, TcpSegment};

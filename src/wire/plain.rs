@@ -2,9 +2,7 @@
 //! length that lies. They are read here, by hand, in a fifth of the time; every other frame is `etherparse`'s, and a test holds
 //! the two against each other.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-use super::{IpHeader, MacPair, Packet, TcpSegment, Transport};
+use super::{Ip, IpHeader, MacPair, Packet, TcpSegment, Transport};
 
 const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
@@ -48,8 +46,8 @@ fn ipv4(bytes: &[u8]) -> Option<(IpHeader, u8, &[u8])> {
     }
     let body = bytes.get(20..usize::from(u16::from_be_bytes([len0, len1])))?;
     let ip = IpHeader {
-        source: IpAddr::V4(Ipv4Addr::new(s0, s1, s2, s3)),
-        destination: IpAddr::V4(Ipv4Addr::new(d0, d1, d2, d3)),
+        source: Ip::v4([s0, s1, s2, s3]),
+        destination: Ip::v4([d0, d1, d2, d3]),
         identification: u16::from_be_bytes([id0, id1]),
         ttl,
     };
@@ -66,8 +64,8 @@ fn ipv6(bytes: &[u8]) -> Option<(IpHeader, u8, &[u8])> {
         return None; // a length of 0 stands for a jumbogram, or for offloading
     }
     let body = rest.get(..length)?;
-    let (source, destination) = (Ipv6Addr::from(*source), Ipv6Addr::from(*destination));
-    Some((IpHeader { source: IpAddr::V6(source), destination: IpAddr::V6(destination), identification: 0, ttl }, next, body))
+    let ip = IpHeader { source: Ip::v6(*source), destination: Ip::v6(*destination), identification: 0, ttl };
+    Some((ip, next, body))
 }
 
 fn udp(bytes: &[u8]) -> Option<Transport<'_>> {

@@ -48,8 +48,8 @@ fn tcp(shot: &Shot) -> Option<Tcp> {
     Some(Tcp {
         time: shot.time,
         mac: [mac.source, mac.destination?],
-        source: (v4(packet.ip.source)?, segment.src_port),
-        destination: (v4(packet.ip.destination)?, segment.dst_port),
+        source: (v4(packet.ip.source.into())?, segment.src_port),
+        destination: (v4(packet.ip.destination.into())?, segment.dst_port),
         id: packet.ip.identification,
         seq: segment.seq.0,
         ack: segment.ack.0,
