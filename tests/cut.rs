@@ -303,6 +303,7 @@ fn nothing_wrong(context: &str, found: &Outcome, original: &Outcome) {
         (&i.kex, &w.kex),
         (&i.cipher, &w.cipher),
         (&i.mac, &w.mac),
+        (&i.host_key_algorithm, &w.host_key_algorithm),
         (&i.compression, &w.compression),
     ];
     for (is, was) in names {

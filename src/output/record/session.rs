@@ -165,6 +165,8 @@ struct SshRecord<'a> {
     hassh: Option<&'a str>,
     /// HASSH of the server; null where its algorithm lists were not captured.
     hassh_server: Option<&'a str>,
+    /// Kind of host key agreed on, such as `ssh-ed25519`; null where it was not captured.
+    host_key_algorithm: Option<&'a str>,
     /// How the login went; null: not measured.
     auth: Option<()>,
     /// Whether the client hides keystrokes among chaff; null where that could not be seen.
@@ -187,6 +189,7 @@ impl<'a> SshRecord<'a> {
         }
     }
 }
+            host_key_algorithm: facts.host_key_algorithm.as_deref(),
 
 #[derive(Serialize, JsonSchema)]
 struct TrafficRecord {
