@@ -9,6 +9,7 @@
 mod clock;
 mod opening;
 mod session;
+mod wrapped;
 
 use std::{
     cmp::Reverse,
@@ -23,8 +24,8 @@ use self::{
 pub use crate::observation::Counters;
 use crate::{
     flow::{
-        Arrival, Attached, Endpoint, Evidence, Flow, FlowId, FlowKey, FlowTable, FragmentKey, FragmentLimits, FragmentTable,
-        Half, Joined, Life, Limits, PerSide, SessionId, Side, TransportKind,
+        Arrival, Attached, Endpoint, Evidence, Flow, FlowId, FlowKey, FlowTable, FragmentLimits, FragmentTable, Half, Life,
+        Limits, PerSide, SessionId, Side, TransportKind,
     },
     measure::handshake::Handshake,
     observation::{Body, Observation, ObservationKey, SessionState},
@@ -33,7 +34,7 @@ use crate::{
         ssh::Standing,
     },
     time::Timestamp,
-    wire::{Batch, Fragment, Frame, Packet, TcpFlags, TcpSegment, Transport, Undecoded, decode, decode_reassembled},
+    wire::{Batch, Frame, Packet, TcpFlags, TcpSegment, Transport, Undecoded, decode},
 };
 
 /// A reset this far from where the stream stands is not the sender's own (RFC 5961 §3 wants it exact; a sensor has
@@ -126,12 +127,7 @@ impl Engine {
         self.count(frame);
         self.clock.on_frame(frame.input, frame.time);
         match decode(frame) {
-            Ok(packet) => match &packet.transport {
-                Transport::Tcp(segment) => self.handle_tcp(frame, &packet, segment),
-                Transport::Udp { src_port, dst_port } => self.handle_udp(frame, &packet, *src_port, *dst_port),
-                Transport::Fragment(fragment) => self.handle_fragment(frame, &packet, fragment),
-                Transport::Other(reason) => self.note_undecoded(*reason),
-            },
+            Ok(packet) => self.handle_packet(frame, &packet),
             Err(reason) => self.note_undecoded(reason),
         }
         self.counters.clock_steps = self.clock.steps();
@@ -218,46 +214,30 @@ impl Engine {
         self.counters.undecoded += u64::from(!foreign);
     }
 
-    /// A packet that is together again passes at the time of the fragment that came last, in a frame as long as all of its were.
-    #[cold]
-    fn handle_fragment(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, fragment: &Fragment<'_>) {
-        let key = FragmentKey::of(packet, fragment, self.key_vlan(packet));
-        match self.fragments.push(key, fragment, frame.original_len, self.stream_time) {
-            Joined::Waiting | Joined::Refused => {}
-            Joined::Copy => self.counters.duplicated += 1,
-            Joined::Whole(whole) => {
-                self.counters.reassembled += 1;
-                let frame = Frame { original_len: whole.frame_bytes, ..*frame };
-                match decode_reassembled(whole.protocol, &whole.bytes, whole.len) {
-                    Transport::Tcp(segment) => self.handle_tcp(&frame, packet, &segment),
-                    Transport::Udp { src_port, dst_port } => self.handle_udp(&frame, packet, src_port, dst_port),
-                    Transport::Fragment(_) => self.note_undecoded(Undecoded::Fragment),
-                    Transport::Other(reason) => self.note_undecoded(reason),
-                }
-            }
-        }
-        self.count_dropped_fragments();
-    }
-
-    fn count_dropped_fragments(&mut self) {
-        let dropped = self.fragments.dropped();
-        self.counters.undecoded += dropped - self.counters.dropped_fragments;
-        self.counters.dropped_fragments = dropped;
-    }
-
     /// The VLAN of a packet, where it parts flows.
     fn key_vlan(&self, packet: &Packet<'_>) -> Option<u16> {
-        packet.vlan.filter(|_| self.limits.vlan_in_key)
+        packet.encapsulation.vlan.filter(|_| self.limits.vlan_in_key)
+    }
+
+    #[inline(always)] // the way of nearly every frame; the other call is of packets that came wrapped
+    fn handle_packet(&mut self, frame: &Frame<'_>, packet: &Packet<'_>) {
+        match &packet.transport {
+            Transport::Tcp(segment) => self.handle_tcp(frame, packet, segment),
+            Transport::Udp { src_port, dst_port } => self.handle_udp(frame, packet, *src_port, *dst_port),
+            Transport::Fragment(fragment) => self.handle_fragment(frame, packet, fragment),
+            Transport::Gre(gre) => self.handle_gre(frame, packet, gre),
+            Transport::Other(reason) => self.note_undecoded(*reason),
+        }
     }
 
     fn handle_udp(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, src_port: u16, dst_port: u16) {
         let source = Endpoint { ip: packet.ip.source, port: src_port };
         let destination = Endpoint { ip: packet.ip.destination, port: dst_port };
         let (key, sender) = FlowKey::of(source, destination, TransportKind::Udp);
-        let key = key.on_vlan(self.key_vlan(packet));
+        let key = key.on_vlan(self.key_vlan(packet)).in_tunnel(packet.encapsulation.gre);
         let id = self.table.find(&key).unwrap_or_else(|| {
             self.counters.udp_flows += 1;
-            self.insert(Flow::new(key, sender, Evidence::FirstSeen, false, frame, packet.vlan))
+            self.insert(Flow::new(key, sender, Evidence::FirstSeen, false, frame, packet.encapsulation))
         });
         if let Some(flow) = self.table.get_mut(id) {
             flow.last_time = flow.last_time.max(frame.time);
@@ -266,12 +246,12 @@ impl Engine {
         }
     }
 
-    #[inline(always)] // the way of nearly every frame; the other call is of packets that came in fragments
+    #[inline(always)] // see `handle_packet`
     fn handle_tcp(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, segment: &TcpSegment<'_>) {
         let source = Endpoint { ip: packet.ip.source, port: segment.src_port };
         let destination = Endpoint { ip: packet.ip.destination, port: segment.dst_port };
         let (key, sender) = FlowKey::of(source, destination, TransportKind::Tcp);
-        let key = key.on_vlan(self.key_vlan(packet));
+        let key = key.on_vlan(self.key_vlan(packet)).in_tunnel(packet.encapsulation.gre);
         let id = match self.table.find(&key) {
             Some(id) if !self.table.get(id).is_some_and(|flow| begins_anew(flow, flow.side_of(sender), segment, frame.time)) => {
                 id
@@ -284,7 +264,7 @@ impl Engine {
                 let (client, evidence) = roles(source, destination, segment);
                 let client = if client == Side::Client { sender } else { sender.other() };
                 let midstream = evidence != Evidence::Syn;
-                self.insert(Flow::new(key, client, evidence, midstream, frame, packet.vlan))
+                self.insert(Flow::new(key, client, evidence, midstream, frame, packet.encapsulation))
             }
         };
         let Some(flow) = self.table.get_mut(id) else { return };

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use community_id::calculate_community_id;
 use sha2::{Digest, Sha256};
 
-use crate::time::Timestamp;
+use crate::{time::Timestamp, wire::Tunnel};
 
 /// An address and a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,6 +44,8 @@ pub struct FlowKey {
     transport: TransportKind,
     /// 0 for none: no VLAN has that identifier.
     vlan: u16,
+    /// Key of the GRE tunnel; 0 for none.
+    gre: u32,
 }
 
 /// Which of a key's two endpoints.
@@ -71,9 +73,9 @@ impl FlowKey {
     #[must_use]
     pub fn of(source: Endpoint, destination: Endpoint, transport: TransportKind) -> (Self, End) {
         if source <= destination {
-            (Self { low: source, high: destination, transport, vlan: 0 }, End::Low)
+            (Self { low: source, high: destination, transport, vlan: 0, gre: 0 }, End::Low)
         } else {
-            (Self { low: destination, high: source, transport, vlan: 0 }, End::High)
+            (Self { low: destination, high: source, transport, vlan: 0, gre: 0 }, End::High)
         }
     }
 
@@ -81,6 +83,12 @@ impl FlowKey {
     #[must_use]
     pub fn on_vlan(self, vlan: Option<u16>) -> Self {
         Self { vlan: vlan.unwrap_or_default(), ..self }
+    }
+
+    /// The same within a tunnel that has a key: what different tunnels carry may have the same addresses.
+    #[must_use]
+    pub fn in_tunnel(self, tunnel: Option<Tunnel>) -> Self {
+        Self { gre: tunnel.and_then(|tunnel| tunnel.key).unwrap_or_default(), ..self }
     }
 
     /// One of the two endpoints.
@@ -121,6 +129,9 @@ impl FlowKey {
         }
         if self.vlan != 0 {
             hash.update(self.vlan.to_be_bytes());
+        }
+        if self.gre != 0 {
+            hash.update(self.gre.to_be_bytes());
         }
         let digest: [u8; 32] = hash.finalize().into();
         SessionId(digest.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes)))

@@ -1,7 +1,10 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::*;
-use crate::{flow::Endpoint, wire::LinkType};
+use crate::{
+    flow::Endpoint,
+    wire::{Encapsulation, LinkType},
+};
 
 #[derive(Debug, Default)]
 struct Mark(bool);
@@ -20,7 +23,7 @@ fn flow(n: u32, time: i64, session: bool) -> Flow<Mark> {
     let endpoint = |ip: u32, port| Endpoint { ip: IpAddr::V4(Ipv4Addr::from(ip)), port };
     let (key, end) = FlowKey::of(endpoint(n, 40_000), endpoint(u32::MAX, 22), TransportKind::Tcp);
     let frame = Frame { number: u64::from(n), input: 0, time: at(time), link: LinkType::Ethernet, bytes: &[], original_len: 0 };
-    let mut flow = Flow::new(key, end, Evidence::Syn, true, &frame, None);
+    let mut flow = Flow::new(key, end, Evidence::Syn, true, &frame, Encapsulation::default());
     flow.attached = Mark(session);
     flow
 }
