@@ -10,6 +10,7 @@ mod ahead;
 mod clock;
 mod opening;
 mod session;
+mod wrapped;
 
 use std::{
     cmp::Reverse,
@@ -25,8 +26,8 @@ use self::{
 pub use crate::observation::Counters;
 use crate::{
     flow::{
-        Arrival, Attached, Evidence, Flow, FlowId, FlowTable, FragmentKey, FragmentLimits, FragmentTable, Half, Joined, Life,
-        Limits, PerSide, SessionId, Side,
+        Arrival, Attached, Evidence, Flow, FlowId, FlowTable, FragmentLimits, FragmentTable, Half, Life, Limits, PerSide,
+        SessionId, Side,
     },
     measure::handshake::Handshake,
     observation::{Body, Observation, ObservationKey, SessionState},
@@ -35,7 +36,7 @@ use crate::{
         ssh::Standing,
     },
     time::Timestamp,
-    wire::{Batch, Frame, Packet, TcpFlags, TcpSegment, Transport, Undecoded, decode_reassembled},
+    wire::{Batch, Frame, Packet, TcpFlags, TcpSegment, Transport, Undecoded},
 };
 
 /// A reset this far from where the stream stands is not the sender's own (RFC 5961 §3 wants it exact; a sensor has
@@ -147,10 +148,9 @@ impl Engine {
         }
         self.count(frame);
         self.clock.on_frame(frame.input, frame.time);
-        match (&decoded.packet, &decoded.address) {
-            (Ok(packet), Some(address)) => self.handle_transport(frame, packet, &packet.transport, address),
-            (Ok(Packet { transport: Transport::Other(reason), .. }) | Err(reason), _) => self.note_undecoded(*reason),
-            (Ok(packet), None) => self.handle_fragment(frame, packet),
+        match &decoded.packet {
+            Ok(packet) => self.handle_packet(frame, packet, decoded.address.as_ref()),
+            Err(reason) => self.note_undecoded(*reason),
         }
         self.counters.clock_steps = self.clock.steps();
     }
@@ -233,52 +233,28 @@ impl Engine {
         self.counters.undecoded += u64::from(!foreign);
     }
 
-    /// A packet that is together again passes at the time of the fragment that came last, in a frame as long as all of its were.
-    #[cold]
-    fn handle_fragment(&mut self, frame: &Frame<'_>, packet: &Packet<'_>) {
-        let Transport::Fragment(fragment) = &packet.transport else { return };
-        let key = FragmentKey::of(packet, fragment, self.key_vlan(packet));
-        match self.fragments.push(key, fragment, frame.original_len, self.stream_time) {
-            Joined::Waiting | Joined::Refused => {}
-            Joined::Copy => self.counters.duplicated += 1,
-            Joined::Whole(whole) => {
-                self.counters.reassembled += 1;
-                let frame = Frame { original_len: whole.frame_bytes, ..*frame };
-                let transport = decode_reassembled(whole.protocol, &whole.bytes, whole.len);
-                match (&transport, Address::of(packet, &transport, &self.table, self.limits.vlan_in_key)) {
-                    (_, Some(address)) => self.handle_transport(&frame, packet, &transport, &address),
-                    (Transport::Other(reason), None) => self.note_undecoded(*reason),
-                    (_, None) => self.note_undecoded(Undecoded::Fragment),
-                }
-            }
-        }
-        self.count_dropped_fragments();
-    }
-
-    fn count_dropped_fragments(&mut self) {
-        let dropped = self.fragments.dropped();
-        self.counters.undecoded += dropped - self.counters.dropped_fragments;
-        self.counters.dropped_fragments = dropped;
-    }
-
     /// The VLAN of a packet, where it parts flows.
     fn key_vlan(&self, packet: &Packet<'_>) -> Option<u16> {
-        packet.vlan.filter(|_| self.limits.vlan_in_key)
+        packet.encapsulation.vlan.filter(|_| self.limits.vlan_in_key)
     }
 
-    #[inline(always)] // the way of nearly every frame; the other call is of packets that came in fragments
-    fn handle_transport(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, transport: &Transport<'_>, address: &Address) {
-        match transport {
-            Transport::Tcp(segment) => self.handle_tcp(frame, packet, segment, address),
-            _ => self.handle_udp(frame, packet, address),
+    #[inline(always)] // the way of nearly every frame; the other call is of packets that came wrapped
+    fn handle_packet(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, address: Option<&Address>) {
+        match (&packet.transport, address) {
+            (Transport::Tcp(segment), Some(address)) => self.handle_tcp(frame, packet, segment, address),
+            (Transport::Udp { .. }, Some(address)) => self.handle_udp(frame, packet, address),
+            (Transport::Fragment(fragment), _) => self.handle_fragment(frame, packet, fragment),
+            (Transport::Gre(gre), _) => self.handle_gre(frame, packet, gre),
+            (Transport::Other(reason), _) => self.note_undecoded(*reason),
+            (Transport::Tcp(_) | Transport::Udp { .. }, None) => {} // they have one
         }
     }
 
     fn handle_udp(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, address: &Address) {
-        let &Address { key, hash, sender, .. } = address;
+        let &Address { key, hash, sender } = address;
         let id = self.table.find(&key, hash).unwrap_or_else(|| {
             self.counters.udp_flows += 1;
-            self.insert(Flow::new(key, sender, Evidence::FirstSeen, false, frame, packet.vlan))
+            self.insert(Flow::new(key, sender, Evidence::FirstSeen, false, frame, packet.encapsulation))
         });
         if let Some(flow) = self.table.get_mut(id) {
             flow.last_time = flow.last_time.max(frame.time);
@@ -287,7 +263,7 @@ impl Engine {
         }
     }
 
-    #[inline(always)] // one call
+    #[inline(always)] // see `handle_packet`
     fn handle_tcp(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, segment: &TcpSegment<'_>, address: &Address) {
         let &Address { key, hash, sender } = address;
         let id = match self.table.find(&key, hash) {
@@ -302,7 +278,7 @@ impl Engine {
                 let (client, evidence) = roles(key.endpoint(sender), key.endpoint(sender.other()), segment);
                 let client = if client == Side::Client { sender } else { sender.other() };
                 let midstream = evidence != Evidence::Syn;
-                self.insert(Flow::new(key, client, evidence, midstream, frame, packet.vlan))
+                self.insert(Flow::new(key, client, evidence, midstream, frame, packet.encapsulation))
             }
         };
         let Some(flow) = self.table.get_mut(id) else { return };

@@ -13,6 +13,7 @@ use crate::{
     },
     protocol::ssh,
     time::{Span, Timestamp},
+    wire::Encapsulation,
 };
 
 /// One observation and its place in the order.
@@ -95,8 +96,8 @@ pub struct SessionReport {
     pub end: Timestamp,
     /// Both endpoints, by role.
     pub endpoints: PerSide<Endpoint>,
-    /// Outermost VLAN identifier of the first frame.
-    pub vlan: Option<u16>,
+    /// VLAN and tunnel of the first frame.
+    pub encapsulation: Encapsulation,
     /// Hardware addresses, by role.
     pub mac: PerSide<Option<[u8; 6]>>,
     /// Why the client is believed to be the client.

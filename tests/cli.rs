@@ -249,7 +249,7 @@ const CONTRACT: &str = "
 protocol identified_by midstream duplicate_of details traffic stack quality rtt app_rtt keystrokes claim verdict tests findings
 /session/client ip port mac
 /session/server ip port mac
-/session/details client_version server_version kex cipher mac compression hassh hassh_server auth obfuscated_keystrokes
+/session/details client_version server_version kex host_key_algorithm cipher mac compression hassh hassh_server auth obfuscated_keystrokes
 /session/traffic client server
 /session/traffic/client packets bytes payload_bytes retransmitted out_of_order duplicated gaps
 /session/traffic/server packets bytes payload_bytes retransmitted out_of_order duplicated gaps

@@ -6,6 +6,8 @@ mod common;
 #[path = "common/pcaps.rs"]
 mod pcaps;
 
+#[path = "cut/tunnelled.rs"]
+mod tunnelled;
 #[path = "cut/wrapped.rs"]
 mod wrapped;
 
@@ -301,6 +303,7 @@ fn nothing_wrong(context: &str, found: &Outcome, original: &Outcome) {
         (&i.hassh, &w.hassh),
         (&i.hassh_server, &w.hassh_server),
         (&i.kex, &w.kex),
+        (&i.host_key_algorithm, &w.host_key_algorithm),
         (&i.cipher, &w.cipher),
         (&i.mac, &w.mac),
         (&i.compression, &w.compression),

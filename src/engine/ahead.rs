@@ -4,7 +4,7 @@
 use super::Attachment;
 use crate::{
     flow::{End, FlowKey, FlowTable, KeyHash, TransportKind},
-    wire::{Frame, Packet, Transport, Undecoded, decode},
+    wire::{Encapsulation, Frame, Packet, Transport, Undecoded, decode},
 };
 
 /// Frames that are decoded together: memory answers in the time that about ten take, and what is on its way fits well into
@@ -34,7 +34,7 @@ impl<'a> Decoded<'a> {
     #[inline(always)] // for every frame, and from two places: a batch and a single one
     pub(super) fn new(frame: Frame<'a>, table: &FlowTable<Attachment>, vlan_in_key: bool) -> Self {
         let packet = decode(&frame);
-        let address = packet.as_ref().ok().and_then(|packet| Address::of(packet, &packet.transport, table, vlan_in_key));
+        let address = packet.as_ref().ok().and_then(|packet| Address::of(packet, table, vlan_in_key));
         if let Some(address) = &address {
             table.expect_soon(address.hash);
         }
@@ -45,19 +45,15 @@ impl<'a> Decoded<'a> {
 impl Address {
     /// The flow of what a packet carries; `None` where that is neither TCP nor UDP.
     #[inline]
-    pub(super) fn of(
-        packet: &Packet<'_>,
-        transport: &Transport<'_>,
-        table: &FlowTable<Attachment>,
-        vlan_in_key: bool,
-    ) -> Option<Self> {
-        let (src_port, dst_port, kind) = match transport {
+    pub(super) fn of(packet: &Packet<'_>, table: &FlowTable<Attachment>, vlan_in_key: bool) -> Option<Self> {
+        let (src_port, dst_port, kind) = match &packet.transport {
             Transport::Tcp(segment) => (segment.src_port, segment.dst_port, TransportKind::Tcp),
             Transport::Udp { src_port, dst_port } => (*src_port, *dst_port, TransportKind::Udp),
-            Transport::Fragment(_) | Transport::Other(_) => return None,
+            Transport::Fragment(_) | Transport::Gre(_) | Transport::Other(_) => return None,
         };
         let (key, sender) = FlowKey::of((packet.ip.source, src_port), (packet.ip.destination, dst_port), kind);
-        let key = key.on_vlan(packet.vlan.filter(|_| vlan_in_key));
+        let Encapsulation { vlan, gre } = packet.encapsulation;
+        let key = key.on_vlan(vlan.filter(|_| vlan_in_key)).in_tunnel(gre);
         Some(Self { key, hash: table.hash(&key), sender })
     }
 }

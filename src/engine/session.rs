@@ -200,7 +200,7 @@ impl Session {
             start: flow.first_time,
             end: flow.last_time,
             endpoints: PerSide { client: flow.key.endpoint(flow.client), server: flow.key.endpoint(flow.client.other()) },
-            vlan: flow.vlan,
+            encapsulation: flow.encapsulation,
             mac: flow.mac,
             evidence: flow.evidence,
             identified_by: match (self.by_port, self.ssh.standing()) {

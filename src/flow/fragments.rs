@@ -52,15 +52,17 @@ pub struct FragmentKey {
     identification: u32,
     protocol: u8,
     vlan: Option<u16>,
+    gre: Option<u32>,
 }
 
 impl FragmentKey {
     /// The key of a fragment; `vlan` where VLANs part flows.
     #[must_use]
-    pub const fn of(packet: &Packet<'_>, fragment: &Fragment<'_>, vlan: Option<u16>) -> Self {
+    pub fn of(packet: &Packet<'_>, fragment: &Fragment<'_>, vlan: Option<u16>) -> Self {
         let (source, destination) = (packet.ip.source, packet.ip.destination);
         let protocol = if source.is_ipv6() { 0 } else { fragment.protocol };
-        Self { source, destination, identification: fragment.identification, protocol, vlan }
+        let gre = packet.encapsulation.gre.and_then(|tunnel| tunnel.key);
+        Self { source, destination, identification: fragment.identification, protocol, vlan, gre }
     }
 }
 

@@ -8,7 +8,10 @@ use std::{
 use community_id::calculate_community_id;
 use sha2::{Digest, Sha256};
 
-use crate::{time::Timestamp, wire::Ip};
+use crate::{
+    time::Timestamp,
+    wire::{Ip, Tunnel},
+};
 
 /// An address and a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -47,6 +50,8 @@ pub struct FlowKey {
     transport: TransportKind,
     /// 0 for none: no VLAN has that identifier.
     vlan: u16,
+    /// Key of the GRE tunnel; 0 for none.
+    gre: u32,
 }
 
 impl Hash for FlowKey {
@@ -56,6 +61,9 @@ impl Hash for FlowKey {
         let ports = u64::from(low_port) << 32 | u64::from(high_port) << 48;
         let rest = u64::from(self.vlan) << 16 | u64::from(low.is_ipv6()) << 8 | u64::from(self.transport.number());
         state.write_u64(ports | rest);
+        if self.gre != 0 {
+            state.write_u64(u64::from(self.gre));
+        }
         let ([low_upper, low_lower], [high_upper, high_lower]) = (low.words(), high.words());
         if low.is_ipv6() {
             state.write_u64(low_upper);
@@ -94,9 +102,9 @@ impl FlowKey {
     #[inline]
     pub fn of(source: (Ip, u16), destination: (Ip, u16), transport: TransportKind) -> (Self, End) {
         if source <= destination {
-            (Self { low: source, high: destination, transport, vlan: 0 }, End::Low)
+            (Self { low: source, high: destination, transport, vlan: 0, gre: 0 }, End::Low)
         } else {
-            (Self { low: destination, high: source, transport, vlan: 0 }, End::High)
+            (Self { low: destination, high: source, transport, vlan: 0, gre: 0 }, End::High)
         }
     }
 
@@ -104,6 +112,12 @@ impl FlowKey {
     #[must_use]
     pub fn on_vlan(self, vlan: Option<u16>) -> Self {
         Self { vlan: vlan.unwrap_or_default(), ..self }
+    }
+
+    /// The same within a tunnel that has a key: what different tunnels carry may have the same addresses.
+    #[must_use]
+    pub fn in_tunnel(self, tunnel: Option<Tunnel>) -> Self {
+        Self { gre: tunnel.and_then(|tunnel| tunnel.key).unwrap_or_default(), ..self }
     }
 
     /// One of the two endpoints.
@@ -145,6 +159,9 @@ impl FlowKey {
         }
         if self.vlan != 0 {
             hash.update(self.vlan.to_be_bytes());
+        }
+        if self.gre != 0 {
+            hash.update(self.gre.to_be_bytes());
         }
         let digest: [u8; 32] = hash.finalize().into();
         SessionId(digest.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes)))

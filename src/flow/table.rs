@@ -10,7 +10,7 @@ use foldhash::quality::RandomState;
 use super::{End, Evidence, FlowKey, Half, PerSide, Side, TransportKind, index::Index, prefetch::prefetch, slots::Slots};
 use crate::{
     time::{Span, Timestamp},
-    wire::{Frame, MacPair},
+    wire::{Encapsulation, Frame, MacPair},
 };
 
 /// Buckets of the wheel, one a second; later deadlines are looked at again when the last bucket comes.
@@ -80,8 +80,8 @@ pub struct Flow<T> {
     pub last_time: Timestamp,
     /// Open or closed.
     pub life: Life,
-    /// Outermost VLAN identifier of the first frame.
-    pub vlan: Option<u16>,
+    /// VLAN and tunnel of the first frame.
+    pub encapsulation: Encapsulation,
     /// Hardware address of each side as this segment shows it.
     pub mac: PerSide<Option<[u8; 6]>>,
     /// Sequence state and counters.
@@ -100,7 +100,14 @@ pub trait Attached: Default {
 impl<T: Attached> Flow<T> {
     /// A flow as its first packet shows it.
     #[must_use]
-    pub fn new(key: FlowKey, client: End, evidence: Evidence, midstream: bool, frame: &Frame<'_>, vlan: Option<u16>) -> Self {
+    pub fn new(
+        key: FlowKey,
+        client: End,
+        evidence: Evidence,
+        midstream: bool,
+        frame: &Frame<'_>,
+        encapsulation: Encapsulation,
+    ) -> Self {
         Self {
             key,
             client,
@@ -111,7 +118,7 @@ impl<T: Attached> Flow<T> {
             first_time: frame.time,
             last_time: frame.time,
             life: Life::Open,
-            vlan,
+            encapsulation,
             mac: PerSide::default(),
             halves: PerSide::default(),
             attached: T::default(),

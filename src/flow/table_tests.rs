@@ -1,5 +1,5 @@
 use super::*;
-use crate::wire::{Ip, LinkType};
+use crate::wire::{Encapsulation, Ip, LinkType};
 
 #[derive(Debug, Default)]
 struct Mark(bool);
@@ -18,7 +18,7 @@ fn flow(n: u32, time: i64, session: bool) -> Flow<Mark> {
     let endpoint = |ip: u32, port| (Ip::v4(ip.to_be_bytes()), port);
     let (key, end) = FlowKey::of(endpoint(n, 40_000), endpoint(u32::MAX, 22), TransportKind::Tcp);
     let frame = Frame { number: u64::from(n), input: 0, time: at(time), link: LinkType::Ethernet, bytes: &[], original_len: 0 };
-    let mut flow = Flow::new(key, end, Evidence::Syn, true, &frame, None);
+    let mut flow = Flow::new(key, end, Evidence::Syn, true, &frame, Encapsulation::default());
     flow.attached = Mark(session);
     flow
 }

@@ -10,7 +10,7 @@ use etherparse::{
 };
 
 use super::{
-    Fragment, Frame, Ip, LinkType, TcpSegment,
+    Encapsulation, Fragment, Frame, Gre, Ip, LinkType, TcpSegment,
     fragment::{ipv4_fragment, ipv6_fragment},
     link::link_header,
     plain::plain,
@@ -21,8 +21,8 @@ use super::{
 pub struct Packet<'a> {
     /// The sender's hardware address and perhaps the receiver's, where the link has them.
     pub mac: Option<MacPair>,
-    /// Outermost 802.1Q VLAN identifier, where there is one; a tag of priority alone has none.
-    pub vlan: Option<u16>,
+    /// VLAN and tunnel.
+    pub encapsulation: Encapsulation,
     /// The IP header.
     pub ip: IpHeader,
     /// What the IP packet carries.
@@ -65,6 +65,8 @@ pub enum Transport<'a> {
     },
     /// A part of an IP packet, to be put together by whoever keeps the others.
     Fragment(Fragment<'a>),
+    /// A packet in a tunnel, to be decoded by [`decode_gre`](super::decode_gre).
+    Gre(Gre<'a>),
     /// IP decoded, its payload not; see the reason.
     Other(Undecoded),
 }
@@ -81,12 +83,15 @@ pub enum Undecoded {
     /// Not IP: ARP, LLDP, spanning tree and the like.
     #[error("EtherType {0:#06x} is not IP")]
     NotIp(u16),
-    /// An IP protocol that is not TCP or UDP.
-    #[error("IP protocol {0} is neither TCP nor UDP")]
+    /// An IP protocol that is not TCP, UDP or GRE.
+    #[error("IP protocol {0} is none of TCP, UDP and GRE")]
     Protocol(u8),
     /// A fragment of a fragment, or one that does not say which.
     #[error("an IP fragment within a fragment")]
     Fragment,
+    /// Too many tunnels within each other.
+    #[error("tunnels are nested too deep")]
+    Nested,
     /// A header that is cut or lies about a length.
     #[error("{layer} header at byte {offset}: {need} bytes needed, {have} there")]
     Short {
@@ -115,6 +120,8 @@ pub enum Layer {
     Tcp,
     /// UDP.
     Udp,
+    /// Generic routing encapsulation.
+    Gre,
 }
 
 impl std::fmt::Display for Layer {
@@ -124,6 +131,7 @@ impl std::fmt::Display for Layer {
             Self::Ip => "IP",
             Self::Tcp => "TCP",
             Self::Udp => "UDP",
+            Self::Gre => "GRE",
         })
     }
 }
@@ -172,10 +180,11 @@ fn from_strict<'a>(frame: &Frame<'a>, sliced: &SlicedPacket<'a>) -> Result<Packe
             Some(NetSlice::Ipv6(v6)) if v6.is_payload_fragmented() => {
                 ipv6_fragment(frame.bytes, v6.extensions(), payload.payload, 0)
             }
-            _ => Transport::Other(Undecoded::Protocol(payload.ip_number.0)),
+            _ => gre_or_other(payload.ip_number, payload.payload, payload.payload.len() as u32),
         },
     };
-    Ok(Packet { mac: mac(sliced.link.as_ref()), vlan: outermost_vlan(&sliced.link_exts), ip, transport })
+    let encapsulation = Encapsulation { vlan: outermost_vlan(&sliced.link_exts), gre: None };
+    Ok(Packet { mac: mac(sliced.link.as_ref()), encapsulation, ip, transport })
 }
 
 /// A frame whose link header names what follows and perhaps the sender.
@@ -232,10 +241,11 @@ fn from_lax<'a>(
         _ => match payload.ip_number {
             ip_number::TCP => tcp_or_short(frame.bytes, payload.payload, wire_len),
             ip_number::UDP => udp_or_short(frame.bytes, payload.payload),
-            IpNumber(other) => Transport::Other(Undecoded::Protocol(other)),
+            other => gre_or_other(other, payload.payload, wire_len),
         },
     };
-    Ok(Packet { mac: mac(sliced.link.as_ref()), vlan: vlan(sliced.vlan_ids().first().copied()), ip, transport })
+    let encapsulation = Encapsulation { vlan: vlan(sliced.vlan_ids().first().copied()), gre: None };
+    Ok(Packet { mac: mac(sliced.link.as_ref()), encapsulation, ip, transport })
 }
 
 /// Length on the wire of an IP payload of which `there` bytes were captured, `promised` by the IP header, where the whole frame
@@ -264,6 +274,13 @@ pub(super) fn udp_or_short<'a>(frame: &[u8], bytes: &'a [u8]) -> Transport<'a> {
     match bytes {
         &[a, b, c, d, ..] => Transport::Udp { src_port: u16::from_be_bytes([a, b]), dst_port: u16::from_be_bytes([c, d]) },
         _ => Transport::Other(short(Layer::Udp, frame, bytes, 8)),
+    }
+}
+
+pub(super) const fn gre_or_other(protocol: IpNumber, bytes: &[u8], len: u32) -> Transport<'_> {
+    match protocol {
+        ip_number::GRE => Transport::Gre(Gre { bytes, len }),
+        IpNumber(other) => Transport::Other(Undecoded::Protocol(other)),
     }
 }
 

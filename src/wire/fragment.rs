@@ -4,10 +4,10 @@ use etherparse::{IpNumber, Ipv4HeaderSlice, Ipv6ExtensionSlice, Ipv6ExtensionsSl
 
 use super::{
     Transport, Undecoded,
-    decode::{tcp_or_short, udp_or_short},
+    decode::{gre_or_other, tcp_or_short, udp_or_short},
 };
 
-/// One fragment of an IP packet (RFC 791 §3.2, RFC 8200 §4.5). Only packets that may hold TCP or UDP are told so; fragments of
+/// One fragment of an IP packet (RFC 791 §3.2, RFC 8200 §4.5). Only packets that may hold TCP, UDP or GRE are told so; fragments of
 /// others are [`Undecoded::Protocol`].
 #[derive(Clone, Copy, Debug)]
 pub struct Fragment<'a> {
@@ -29,7 +29,7 @@ pub struct Fragment<'a> {
 #[cold]
 pub(super) fn ipv4_fragment<'a>(header: &Ipv4HeaderSlice<'_>, bytes: &'a [u8], len: u32) -> Transport<'a> {
     let protocol = header.protocol();
-    if !matches!(protocol, ip_number::TCP | ip_number::UDP) {
+    if !matches!(protocol, ip_number::TCP | ip_number::UDP | ip_number::GRE) {
         return Transport::Other(Undecoded::Protocol(protocol.0));
     }
     Transport::Fragment(Fragment {
@@ -63,7 +63,7 @@ pub(super) fn ipv6_fragment<'a>(
     let Some(bytes) = frame.get(place(header.slice())..place(payload)) else { return Transport::Other(Undecoded::Fragment) };
     let protocol = header.next_header();
     let is_extension = matches!(protocol, ip_number::IPV6_DEST_OPTIONS | ip_number::IPV6_ROUTE | ip_number::AUTH);
-    if !is_extension && !matches!(protocol, ip_number::TCP | ip_number::UDP) {
+    if !is_extension && !matches!(protocol, ip_number::TCP | ip_number::UDP | ip_number::GRE) {
         return Transport::Other(Undecoded::Protocol(protocol.0));
     }
     Transport::Fragment(Fragment {
@@ -87,6 +87,6 @@ pub fn decode_reassembled(protocol: u8, bytes: &[u8], len: u32) -> Transport<'_>
         _ if extensions.is_fragmenting_payload() => Transport::Other(Undecoded::Fragment),
         ip_number::TCP => tcp_or_short(bytes, rest, len),
         ip_number::UDP => udp_or_short(bytes, rest),
-        IpNumber(other) => Transport::Other(Undecoded::Protocol(other)),
+        other => gre_or_other(other, rest, len),
     }
 }

@@ -1,4 +1,4 @@
-//! From bytes to views: link types, IP, TCP, UDP.
+//! From bytes to views: link types, IP, tunnels, TCP, UDP.
 //!
 //! Guarantee: nothing here panics on any bytes, allocates, or keeps state. A view borrows from its frame;
 //! its accessors cannot fail. What stopped the decoder is kept as [`Undecoded`].
@@ -6,6 +6,7 @@
 mod decode;
 mod fragment;
 mod frame;
+mod gre;
 mod ip;
 mod link;
 mod plain;
@@ -14,6 +15,7 @@ mod tcp;
 pub use decode::{IpHeader, Layer, MacPair, Packet, Transport, Undecoded, decode};
 pub use fragment::{Fragment, decode_reassembled};
 pub use frame::{Batch, Frame, FrameMeta};
+pub use gre::{Encapsulation, Gre, Tunnel, decode_gre};
 pub use ip::Ip;
 pub use link::LinkType;
 pub use tcp::{SeqNumber, TcpFlags, TcpSegment};

@@ -2,7 +2,7 @@
 //! length that lies. They are read here, by hand, in a fifth of the time; every other frame is `etherparse`'s, and a test holds
 //! the two against each other.
 
-use super::{Ip, IpHeader, MacPair, Packet, TcpSegment, Transport};
+use super::{Encapsulation, Ip, IpHeader, MacPair, Packet, TcpSegment, Transport};
 
 const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
@@ -31,7 +31,7 @@ pub(super) fn plain(bytes: &[u8]) -> Option<Packet<'_>> {
         _ => return None,
     };
     let mac = MacPair { source: [s0, s1, s2, s3, s4, s5], destination: Some([d0, d1, d2, d3, d4, d5]) };
-    Some(Packet { mac: Some(mac), vlan: None, ip, transport })
+    Some(Packet { mac: Some(mac), encapsulation: Encapsulation::default(), ip, transport })
 }
 
 fn ipv4(bytes: &[u8]) -> Option<(IpHeader, u8, &[u8])> {

@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Bytes of an Ethernet header without tags.
-const ETHERNET: usize = 14;
+pub(crate) const ETHERNET: usize = 14;
 
 /// Bytes of an IPv4 header without options.
 const IPV4: usize = 20;
@@ -21,7 +21,7 @@ fn relinked(shot: &Shot, link: LinkType, header: &[u8]) -> Shot {
 }
 
 /// The frame's IPv4 packet in fragments of 8 to 64 bytes, in any order, some twice; the last at the frame's own time.
-fn fragments(shot: &Shot, rng: &mut Rng) -> Vec<Shot> {
+pub(crate) fn fragments(shot: &Shot, rng: &mut Rng) -> Vec<Shot> {
     let (headers, payload) = shot.bytes.split_at(ETHERNET + IPV4);
     let mut pieces = Vec::new();
     let mut place = 0;
@@ -55,7 +55,7 @@ fn copies(pieces: &[Shot]) -> u64 {
 }
 
 /// The same keystrokes and the same round trips.
-fn same_facts_and_numbers(name: &str, found: &Outcome, original: &Outcome) {
+pub(crate) fn same_facts_and_numbers(name: &str, found: &Outcome, original: &Outcome) {
     same_keys(name, found, original);
     assert_eq!(found.session().rtt, original.session().rtt, "{name}");
 }
@@ -163,14 +163,14 @@ fn overlapping_networks_are_told_apart_where_asked() {
     let whole = shots(&session.segments);
     let both: Vec<Shot> = whole.iter().flat_map(|shot| [tagged(shot, 10), tagged(shot, 20)]).collect();
     let parted = run_with(EngineLimits { vlan_in_key: true, ..EngineLimits::default() }, &both);
-    let mut vlans: Vec<_> = parted.sessions.iter().map(|session| session.vlan).collect();
+    let mut vlans: Vec<_> = parted.sessions.iter().map(|session| session.encapsulation.vlan).collect();
     vlans.sort();
     assert_eq!(vlans, [Some(10), Some(20)]);
     assert_ne!(parted.sessions[0].id, parted.sessions[1].id);
     for found in &parted.sessions {
         assert_eq!(found.keystrokes, session.original.session().keystrokes);
     }
-    assert_eq!(run(&both).session().vlan, Some(10), "else they are copies of one");
+    assert_eq!(run(&both).session().encapsulation.vlan, Some(10), "else they are copies of one");
     // The two directions in different VLANs, as an asymmetric mirror gives them: one session by default.
     let asymmetric: Vec<Shot> =
         session.segments.iter().map(|segment| tagged(&segment.shot(), 10 + (session.side(segment) as u8))).collect();

@@ -13,6 +13,7 @@ use crate::{
     output::escape,
     protocol::ssh,
     time::Span,
+    wire::Encapsulation,
 };
 
 /// A `session` record.
@@ -103,7 +104,7 @@ impl<'a> SessionRecord<'a> {
             client: EndpointRecord::new(report.endpoints.client, report.mac.client),
             server: EndpointRecord::new(report.endpoints.server, report.mac.server),
             client_evidence: evidence(report.evidence),
-            encapsulation: report.vlan.map(|id| EncapsulationRecord { kind: "vlan", id }).into_iter().collect(),
+            encapsulation: EncapsulationRecord::list(report.encapsulation),
             transport: "tcp",
             protocol: "ssh",
             identified_by: identified_by(report.identified_by),
@@ -127,10 +128,19 @@ impl<'a> SessionRecord<'a> {
 /// What a session's packets came wrapped in.
 #[derive(Serialize, JsonSchema)]
 struct EncapsulationRecord {
-    /// Which kind, such as `vlan`.
+    /// Which kind.
+    #[schemars(extend("enum" = ["vlan", "gre"]))]
     kind: &'static str,
-    /// Its number: the VLAN's identifier.
-    id: u16,
+    /// Its number: the VLAN's identifier, the tunnel's key; null where the tunnel has none.
+    id: Option<u32>,
+}
+
+impl EncapsulationRecord {
+    fn list(encapsulation: Encapsulation) -> Vec<Self> {
+        let vlan = encapsulation.vlan.map(|id| Self { kind: "vlan", id: Some(u32::from(id)) });
+        let gre = encapsulation.gre.map(|tunnel| Self { kind: "gre", id: tunnel.key });
+        vlan.into_iter().chain(gre).collect()
+    }
 }
 
 #[derive(Serialize, JsonSchema)]
@@ -155,6 +165,8 @@ struct SshRecord<'a> {
     server_version: Option<String>,
     /// Key exchange agreed on; null where it was not captured.
     kex: Option<&'a str>,
+    /// Kind of host key agreed on, such as `ssh-ed25519`; null where it was not captured.
+    host_key_algorithm: Option<&'a str>,
     /// Cipher from client to server; null where it was not captured.
     cipher: Option<&'a str>,
     /// Integrity check from client to server; null where it was not captured, or the cipher has its own.
@@ -177,6 +189,7 @@ impl<'a> SshRecord<'a> {
             client_version: facts.banners.client.as_deref().map(escape::text),
             server_version: facts.banners.server.as_deref().map(escape::text),
             kex: facts.kex.as_deref(),
+            host_key_algorithm: facts.host_key_algorithm.as_deref(),
             cipher: facts.cipher.as_deref(),
             mac: facts.mac.as_deref(),
             compression: facts.compression.as_deref(),

@@ -11,6 +11,7 @@ pub(super) const NEWKEYS: u8 = 21;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct KexInit {
     pub(super) kex: String,
+    pub(super) host_keys: String,
     pub(super) ciphers: Directions,
     pub(super) macs: Directions,
     pub(super) compressions: Directions,
@@ -35,9 +36,9 @@ impl KexInit {
             bytes.iter().all(u8::is_ascii_graphic).then(|| String::from_utf8_lossy(bytes).into_owned())
         };
         let kex = list()?;
-        let _host_keys = list()?;
+        let host_keys = list()?;
         let mut directions = || Some(Directions { client_to_server: list()?, server_to_client: list()? });
-        Some(Self { kex, ciphers: directions()?, macs: directions()?, compressions: directions()? })
+        Some(Self { kex, host_keys, ciphers: directions()?, macs: directions()?, compressions: directions()? })
     }
 
     /// HASSH of this offer as a client's: MD5 of `kex;ciphers;macs;compressions`, client to server (Salesforce, 2018).
@@ -92,7 +93,7 @@ pub(super) mod tests {
     #[test]
     fn every_list_lands_in_its_place() {
         let offer = KexInit::parse(&payload(LISTS)).unwrap();
-        assert_eq!(offer.kex, "kexes,ext-info-c");
+        assert_eq!((offer.kex.as_str(), offer.host_keys.as_str()), ("kexes,ext-info-c", "keys"));
         assert_eq!((offer.ciphers.client_to_server.as_str(), offer.ciphers.server_to_client.as_str()), ("c1,c2", "c3"));
         assert_eq!((offer.macs.client_to_server.as_str(), offer.macs.server_to_client.as_str()), ("m1", "m2,m3"));
         assert_eq!(offer.compressions.server_to_client, "zlib");

@@ -42,6 +42,8 @@ pub struct Facts {
     pub hassh_server: Option<String>,
     /// The key exchange method that both offers agree on.
     pub kex: Option<String>,
+    /// The kind of key that the server proves itself with, as both offers agree.
+    pub host_key_algorithm: Option<String>,
     /// The cipher from client to server.
     pub cipher: Option<String>,
     /// The MAC from client to server; `None` where the cipher authenticates itself.
@@ -175,6 +177,7 @@ impl Ssh {
             hassh: client.offer.as_ref().map(KexInit::hassh),
             hassh_server: server.offer.as_ref().map(KexInit::hassh_server),
             kex: agreed(|offer| &offer.kex),
+            host_key_algorithm: agreed(|offer| &offer.host_keys),
             mac: agreed(|offer| &offer.macs.client_to_server).filter(|_| !authenticates_itself),
             compression: agreed(|offer| &offer.compressions.client_to_server),
             cipher,

@@ -58,6 +58,7 @@ fn the_handshake_reads_the_same_however_it_is_cut() {
         let facts = ssh.facts();
         assert_eq!(facts.banners.client.as_deref(), Some(&b"SSH-2.0-OpenSSH_9.9"[..]));
         assert_eq!((facts.kex.as_deref(), facts.cipher.as_deref(), facts.mac), (Some("x"), Some("aes128-gcm@openssh.com"), None));
+        assert_eq!(facts.host_key_algorithm.as_deref(), Some("k"));
         assert!(facts.hassh.is_some() && facts.hassh_server.is_some());
     }
 }
