@@ -18,7 +18,7 @@ use std::{
 };
 
 use self::{
-    ahead::{AHEAD, Address, Decoded},
+    ahead::{AHEAD, Address},
     clock::{Clock, ClockOfFlow},
     opening::{begins_anew, roles},
     session::Session,
@@ -36,7 +36,7 @@ use crate::{
         ssh::Standing,
     },
     time::Timestamp,
-    wire::{Batch, Frame, Packet, TcpFlags, TcpSegment, Transport, Undecoded},
+    wire::{Batch, Frame, Packet, TcpFlags, TcpSegment, Transport, Undecoded, peek},
 };
 
 /// A reset this far from where the stream stands is not the sender's own (RFC 5961 §3 wants it exact; a sensor has
@@ -118,25 +118,26 @@ impl Engine {
     /// Takes a batch of frames in.
     pub fn handle_batch(&mut self, batch: &Batch<'_>) {
         let mut frames = batch.iter();
-        let mut decoded = Vec::with_capacity(AHEAD);
-        loop {
-            decoded.extend(frames.by_ref().take(AHEAD).map(|frame| Decoded::new(frame, &self.table, self.limits.vlan_in_key)));
-            if decoded.is_empty() {
-                return;
+        let mut addresses = [None; AHEAD];
+        while frames.len() > 0 {
+            let soon = frames.clone().take(AHEAD);
+            for (address, frame) in addresses.iter_mut().zip(soon) {
+                *address = Address::ahead(&frame, &self.table, self.limits.vlan_in_key);
             }
-            decoded.iter().filter_map(|decoded| decoded.address).for_each(|address| self.table.expect_next(address.hash));
-            decoded.drain(..).for_each(|decoded| self.handle(&decoded));
+            addresses.iter().flatten().for_each(|address| self.table.expect_next(address.hash));
+            for (address, frame) in addresses.iter_mut().zip(frames.by_ref()) {
+                self.handle(&frame, address.take().as_ref());
+            }
         }
     }
 
     /// Takes one frame in.
     pub fn handle_frame(&mut self, frame: &Frame<'_>) {
-        self.handle(&Decoded::new(*frame, &self.table, self.limits.vlan_in_key));
+        self.handle(frame, None);
     }
 
     #[inline(always)] // the way of every frame, and from two places: a batch and a single one
-    fn handle(&mut self, decoded: &Decoded<'_>) {
-        let frame = &decoded.frame;
+    fn handle(&mut self, frame: &Frame<'_>, address: Option<&Address>) {
         self.frame = frame.number;
         if frame.time > self.stream_time {
             if frame.time >= self.quiet_until {
@@ -148,9 +149,12 @@ impl Engine {
         }
         self.count(frame);
         self.clock.on_frame(frame.input, frame.time);
-        match &decoded.packet {
-            Ok(packet) => self.handle_packet(frame, packet, decoded.address.as_ref()),
-            Err(reason) => self.note_undecoded(*reason),
+        match (address, peek(frame)) {
+            (Some(address), Some(packet)) => match &packet.transport {
+                Transport::Tcp(segment) => self.handle_tcp(frame, &packet, segment, address),
+                _ => self.handle_udp(frame, &packet, address),
+            },
+            _ => self.handle_unusual(frame),
         }
         self.counters.clock_steps = self.clock.steps();
     }
@@ -238,18 +242,6 @@ impl Engine {
         packet.encapsulation.vlan.filter(|_| self.limits.vlan_in_key)
     }
 
-    #[inline(always)] // the way of nearly every frame; the other call is of packets that came wrapped
-    fn handle_packet(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, address: Option<&Address>) {
-        match (&packet.transport, address) {
-            (Transport::Tcp(segment), Some(address)) => self.handle_tcp(frame, packet, segment, address),
-            (Transport::Udp { .. }, Some(address)) => self.handle_udp(frame, packet, address),
-            (Transport::Fragment(fragment), _) => self.handle_fragment(frame, packet, fragment),
-            (Transport::Gre(gre), _) => self.handle_gre(frame, packet, gre),
-            (Transport::Other(reason), _) => self.note_undecoded(*reason),
-            (Transport::Tcp(_) | Transport::Udp { .. }, None) => {} // they have one
-        }
-    }
-
     fn handle_udp(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, address: &Address) {
         let &Address { key, hash, sender } = address;
         let id = self.table.find(&key, hash).unwrap_or_else(|| {
@@ -263,7 +255,7 @@ impl Engine {
         }
     }
 
-    #[inline(always)] // see `handle_packet`
+    #[inline(always)] // the way of nearly every frame; the other call is of packets that came wrapped
     fn handle_tcp(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, segment: &TcpSegment<'_>, address: &Address) {
         let &Address { key, hash, sender } = address;
         let id = match self.table.find(&key, hash) {

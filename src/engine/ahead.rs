@@ -1,24 +1,16 @@
-//! Looking ahead: some frames are decoded before the first of them is handled, so that their flows are on the way from memory
-//! meanwhile. Nothing else depends on it.
+//! Looking ahead: of some frames it is found out which flows they belong to before the first of them is handled, so that those are
+//! on their way from memory meanwhile. Each is decoded again when its turn comes: that costs less than to keep what was
+//! decoded.
 
 use super::Attachment;
 use crate::{
     flow::{End, FlowKey, FlowTable, KeyHash, TransportKind},
-    wire::{Encapsulation, Frame, Packet, Transport, Undecoded, decode},
+    wire::{Encapsulation, Frame, Packet, Transport, peek},
 };
 
-/// Frames that are decoded together: memory answers in the time that about ten take, and what is on its way fits well into
-/// the innermost cache.
+/// Frames that are looked at ahead: memory answers in the time that about ten take, and what is on its way fits well into the
+/// innermost cache.
 pub(super) const AHEAD: usize = 16;
-
-/// A frame that was decoded.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Decoded<'a> {
-    pub(super) frame: Frame<'a>,
-    pub(super) packet: Result<Packet<'a>, Undecoded>,
-    /// Of TCP and UDP.
-    pub(super) address: Option<Address>,
-}
 
 /// Which flow a packet belongs to.
 #[derive(Clone, Copy, Debug)]
@@ -29,22 +21,17 @@ pub(super) struct Address {
     pub(super) sender: End,
 }
 
-impl<'a> Decoded<'a> {
-    /// Decodes a frame, and has the table look out for its flow.
-    #[inline(always)] // for every frame, and from two places: a batch and a single one
-    pub(super) fn new(frame: Frame<'a>, table: &FlowTable<Attachment>, vlan_in_key: bool) -> Self {
-        let packet = decode(&frame);
-        let address = packet.as_ref().ok().and_then(|packet| Address::of(packet, table, vlan_in_key));
-        if let Some(address) = &address {
-            table.expect_soon(address.hash);
-        }
-        Self { frame, packet, address }
-    }
-}
-
 impl Address {
+    /// The flow of a frame that comes soon, which the table then looks out for; `None` where that takes more than a glance.
+    #[inline(always)] // for every frame, and one call
+    pub(super) fn ahead(frame: &Frame<'_>, table: &FlowTable<Attachment>, vlan_in_key: bool) -> Option<Self> {
+        let address = Self::of(&peek(frame)?, table, vlan_in_key)?;
+        table.expect_soon(address.hash);
+        Some(address)
+    }
+
     /// The flow of what a packet carries; `None` where that is neither TCP nor UDP.
-    #[inline]
+    #[inline(always)] // see `Address::ahead`; other calls are rare
     pub(super) fn of(packet: &Packet<'_>, table: &FlowTable<Attachment>, vlan_in_key: bool) -> Option<Self> {
         let (src_port, dst_port, kind) = match &packet.transport {
             Transport::Tcp(segment) => (segment.src_port, segment.dst_port, TransportKind::Tcp),

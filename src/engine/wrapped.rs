@@ -3,13 +3,13 @@
 use super::{Engine, ahead::Address};
 use crate::{
     flow::{FragmentKey, Joined},
-    wire::{Fragment, Frame, Gre, Packet, decode_gre, decode_reassembled},
+    wire::{Fragment, Frame, Gre, Packet, Transport, decode, decode_gre, decode_reassembled},
 };
 
 impl Engine {
     /// A packet that is together again passes at the time of the fragment that came last, in a frame as long as all of its were.
     #[cold]
-    pub(super) fn handle_fragment(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, fragment: &Fragment<'_>) {
+    fn handle_fragment(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, fragment: &Fragment<'_>) {
         let key = FragmentKey::of(packet, fragment, self.key_vlan(packet));
         match self.fragments.push(key, fragment, frame.original_len, self.stream_time) {
             Joined::Waiting | Joined::Refused => {}
@@ -18,7 +18,7 @@ impl Engine {
                 self.counters.reassembled += 1;
                 let frame = Frame { original_len: whole.frame_bytes, ..*frame };
                 let transport = decode_reassembled(whole.protocol, &whole.bytes, whole.len);
-                self.handle_unwrapped(&frame, &Packet { transport, ..*packet });
+                self.handle_packet(&frame, &Packet { transport, ..*packet });
             }
         }
         self.count_dropped_fragments();
@@ -26,18 +26,33 @@ impl Engine {
 
     /// What a tunnel carries is a packet like any other; the frame around it is as long as it was.
     #[cold]
-    pub(super) fn handle_gre(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, gre: &Gre<'_>) {
+    fn handle_gre(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, gre: &Gre<'_>) {
         match decode_gre(frame, packet, gre) {
-            Ok(inner) => self.handle_unwrapped(frame, &inner),
+            Ok(inner) => self.handle_packet(frame, &inner),
+            Err(reason) => self.note_undecoded(reason),
+        }
+    }
+
+    /// Any frame, also one that is as nearly all are.
+    #[inline(never)]
+    pub(super) fn handle_unusual(&mut self, frame: &Frame<'_>) {
+        match decode(frame) {
+            Ok(packet) => self.handle_packet(frame, &packet),
             Err(reason) => self.note_undecoded(reason),
         }
     }
 
     /// Ends after a few steps: what is together again is no fragment, and tunnels are only followed so deep.
-    #[inline(never)]
-    fn handle_unwrapped(&mut self, frame: &Frame<'_>, packet: &Packet<'_>) {
+    fn handle_packet(&mut self, frame: &Frame<'_>, packet: &Packet<'_>) {
         let address = Address::of(packet, &self.table, self.limits.vlan_in_key);
-        self.handle_packet(frame, packet, address.as_ref());
+        match (&packet.transport, &address) {
+            (Transport::Tcp(segment), Some(address)) => self.handle_tcp(frame, packet, segment, address),
+            (Transport::Udp { .. }, Some(address)) => self.handle_udp(frame, packet, address),
+            (Transport::Fragment(fragment), _) => self.handle_fragment(frame, packet, fragment),
+            (Transport::Gre(gre), _) => self.handle_gre(frame, packet, gre),
+            (Transport::Other(reason), _) => self.note_undecoded(*reason),
+            (Transport::Tcp(_) | Transport::Udp { .. }, None) => {} // they have one
+        }
     }
 
     pub(super) fn count_dropped_fragments(&mut self) {

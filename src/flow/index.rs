@@ -126,7 +126,7 @@ impl Index {
     }
 
     fn after(&self, at: usize) -> usize {
-        (at + 1) & (self.entries.len() - 1)
+        at.wrapping_add(1) & (self.entries.len() - 1)
     }
 }
 

@@ -45,11 +45,14 @@ impl TransportKind {
 /// The unordered pair of endpoints: both directions of a flow have the same key. Where asked for, the VLAN parts flows too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FlowKey {
-    low: (Ip, u16),
-    high: (Ip, u16),
-    transport: TransportKind,
+    low: [u64; 2],
+    high: [u64; 2],
+    low_port: u16,
+    high_port: u16,
     /// 0 for none: no VLAN has that identifier.
     vlan: u16,
+    is_ipv6: bool,
+    transport: TransportKind,
     /// Key of the GRE tunnel; 0 for none.
     gre: u32,
 }
@@ -57,15 +60,14 @@ pub struct FlowKey {
 impl Hash for FlowKey {
     #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let ((low, low_port), (high, high_port)) = (self.low, self.high);
-        let ports = u64::from(low_port) << 32 | u64::from(high_port) << 48;
-        let rest = u64::from(self.vlan) << 16 | u64::from(low.is_ipv6()) << 8 | u64::from(self.transport.number());
+        let ports = u64::from(self.low_port) << 32 | u64::from(self.high_port) << 48;
+        let rest = u64::from(self.vlan) << 16 | u64::from(self.is_ipv6) << 8 | u64::from(self.transport.number());
         state.write_u64(ports | rest);
         if self.gre != 0 {
             state.write_u64(u64::from(self.gre));
         }
-        let ([low_upper, low_lower], [high_upper, high_lower]) = (low.words(), high.words());
-        if low.is_ipv6() {
+        let ([low_upper, low_lower], [high_upper, high_lower]) = (self.low, self.high);
+        if self.is_ipv6 {
             state.write_u64(low_upper);
             state.write_u64(high_upper);
             state.write_u64(low_lower);
@@ -101,11 +103,14 @@ impl FlowKey {
     #[must_use]
     #[inline]
     pub fn of(source: (Ip, u16), destination: (Ip, u16), transport: TransportKind) -> (Self, End) {
-        if source <= destination {
-            (Self { low: source, high: destination, transport, vlan: 0, gre: 0 }, End::Low)
-        } else {
-            (Self { low: destination, high: source, transport, vlan: 0, gre: 0 }, End::High)
-        }
+        let sender = if source <= destination { End::Low } else { End::High };
+        let ((low, low_port), (high, high_port)) = match sender {
+            End::Low => (source, destination),
+            End::High => (destination, source),
+        };
+        let is_ipv6 = low.is_ipv6();
+        let (low, high) = (low.words(), high.words());
+        (Self { low, high, low_port, high_port, vlan: 0, is_ipv6, transport, gre: 0 }, sender)
     }
 
     /// The same within a VLAN, for networks whose addresses overlap.
@@ -123,11 +128,11 @@ impl FlowKey {
     /// One of the two endpoints.
     #[must_use]
     pub fn endpoint(&self, end: End) -> Endpoint {
-        let (ip, port) = match end {
-            End::Low => self.low,
-            End::High => self.high,
+        let (words, port) = match end {
+            End::Low => (self.low, self.low_port),
+            End::High => (self.high, self.high_port),
         };
-        Endpoint { ip: ip.into(), port }
+        Endpoint { ip: Ip::from_words(self.is_ipv6, words).into(), port }
     }
 
     /// The transport protocol.

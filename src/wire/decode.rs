@@ -140,12 +140,19 @@ impl std::fmt::Display for Layer {
 ///
 /// # Errors
 /// [`Undecoded`] where not even an IP header could be read. Never panics, whatever the bytes.
-#[inline]
+#[inline(always)] // see `plain`
 pub fn decode<'a>(frame: &Frame<'a>) -> Result<Packet<'a>, Undecoded> {
-    match frame.link {
-        LinkType::Ethernet => plain(frame.bytes).map_or_else(|| decode_any(frame), Ok),
-        _ => decode_any(frame),
+    match peek(frame) {
+        Some(packet) => Ok(packet),
+        None => decode_any(frame),
     }
+}
+
+/// The same where that takes little: for frames as nearly all are, and `None` for the others.
+#[inline(always)] // see `plain`
+#[must_use]
+pub fn peek<'a>(frame: &Frame<'a>) -> Option<Packet<'a>> {
+    if frame.link == LinkType::Ethernet { plain(frame.bytes) } else { None }
 }
 
 /// The same for every frame, usual or not.

@@ -53,7 +53,7 @@ pub struct Batch<'a> {
 
 impl<'a> Batch<'a> {
     /// The frames one by one. A frame whose place lies outside of `data` comes out empty.
-    pub fn iter(&self) -> impl Iterator<Item = Frame<'a>> + use<'a> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Frame<'a>> + Clone + use<'a> {
         let data = self.data;
         let (first, input) = (self.first_number, self.input);
         self.frames.iter().enumerate().map(move |(i, meta)| {

@@ -29,6 +29,13 @@ impl Ip {
         Self { is_ipv6: true, words: [(bits >> 64) as u64, bits as u64] }
     }
 
+    /// From what [`Ip::is_ipv6`] and [`Ip::words`] give.
+    #[must_use]
+    #[inline]
+    pub const fn from_words(is_ipv6: bool, words: [u64; 2]) -> Self {
+        Self { is_ipv6, words }
+    }
+
     /// Whether it is an IPv6 address.
     #[must_use]
     #[inline]

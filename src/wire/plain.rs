@@ -16,7 +16,7 @@ const VERSION_AND_LENGTH: u8 = 0x45;
 const FRAGMENT: u16 = 0x3fff;
 
 /// The packet of such a frame; `None` for any other, which may well be sound.
-#[inline]
+#[inline(always)] // a packet that is returned as a whole is copied, and takes twice as long
 pub(super) fn plain(bytes: &[u8]) -> Option<Packet<'_>> {
     let (link, rest) = bytes.split_first_chunk::<14>()?;
     let &[d0, d1, d2, d3, d4, d5, s0, s1, s2, s3, s4, s5, type0, type1] = link;
@@ -34,6 +34,7 @@ pub(super) fn plain(bytes: &[u8]) -> Option<Packet<'_>> {
     Some(Packet { mac: Some(mac), encapsulation: Encapsulation::default(), ip, transport })
 }
 
+#[inline(always)] // see `plain`
 fn ipv4(bytes: &[u8]) -> Option<(IpHeader, u8, &[u8])> {
     let header: &[u8; 20] = bytes.first_chunk()?;
     let &[VERSION_AND_LENGTH, _, len0, len1, id0, id1, frag0, frag1, ttl, protocol, _, _, s0, s1, s2, s3, d0, d1, d2, d3] =
@@ -54,6 +55,7 @@ fn ipv4(bytes: &[u8]) -> Option<(IpHeader, u8, &[u8])> {
     Some((ip, protocol, body))
 }
 
+#[inline(always)] // see `plain`
 fn ipv6(bytes: &[u8]) -> Option<(IpHeader, u8, &[u8])> {
     let (fixed, rest) = bytes.split_first_chunk::<8>()?;
     let (source, rest) = rest.split_first_chunk::<16>()?;
@@ -68,6 +70,7 @@ fn ipv6(bytes: &[u8]) -> Option<(IpHeader, u8, &[u8])> {
     Some((ip, next, body))
 }
 
+#[inline(always)] // see `plain`
 fn udp(bytes: &[u8]) -> Option<Transport<'_>> {
     let &[s0, s1, d0, d1, len0, len1, _, _] = bytes.first_chunk::<8>()?;
     let length = usize::from(u16::from_be_bytes([len0, len1]));

@@ -108,7 +108,7 @@ impl<'a> TcpSegment<'a> {
     }
 
     /// A segment of which nothing is cut; `None` for any other.
-    #[inline]
+    #[inline(always)] // see `plain`
     pub(super) fn whole(bytes: &'a [u8]) -> Option<Self> {
         let header_len = usize::from(bytes.get(12)? >> 4) * 4;
         let options = bytes.get(FIXED_HEADER..header_len)?;
@@ -116,7 +116,7 @@ impl<'a> TcpSegment<'a> {
         Self::from_fixed(bytes, options, payload, payload.len() as u32)
     }
 
-    #[inline]
+    #[inline(always)] // see `plain`
     fn from_fixed(header: &'a [u8], options: &'a [u8], payload: &'a [u8], payload_len: u32) -> Option<Self> {
         let fixed: &[u8; FIXED_HEADER] = header.first_chunk()?;
         let &[sp0, sp1, dp0, dp1, s0, s1, s2, s3, a0, a1, a2, a3, _, flags, w0, w1, ..] = fixed;
