@@ -75,7 +75,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit status: 0 ran; 1 ran, and a session is implausible (only with --fail-on-finding); 2 usage or configuration error; 3 an input could not be read to its end (the others were \
-analysed, and the summary says which; it wins over 1); 4 internal error.
+analysed, and the summary says which; it wins over 1); 4 internal error, or results or evidence could not be written (it wins over all).
 
 Examples:
   keywitness analyze capture.pcap
@@ -121,6 +121,18 @@ pub struct AnalyzeArgs {
     /// Write results to a file instead; what it held is replaced. `-` is standard output.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+
+    /// Write pseudonyms instead of IP addresses (which keep their prefixes), hardware addresses, identities and names of inputs.
+    /// They depend on the key in this file, 64 hexadecimal digits: make one with `openssl rand -hex 32`. Claims and leases hold
+    /// the real ones.
+    #[arg(long, value_name = "KEYFILE")]
+    pub pseudonymize: Option<PathBuf>,
+
+    /// Save the evidence for each alert in this folder: DIR/ALERT_ID-REVISION.pcap has the headers of the session's frames, up to
+    /// the end of TCP's and never a byte behind it; of a long session its first and last megabyte. With --pseudonymize the
+    /// addresses in it are pseudonyms.
+    #[arg(long, value_name = "DIR")]
+    pub save_evidence: Option<PathBuf>,
 
     /// End with 1 if at least one session is implausible.
     #[arg(long)]

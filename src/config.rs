@@ -5,11 +5,13 @@ use std::{
     fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use crate::{
     cli::{AnalyzeArgs, ClaimsArgs, KeystrokeChoice, OutputFormat},
     judge::claim::{Claims, Problem, Reading, leases::Leases},
+    pseudonym::{KeyError, Pseudonyms},
 };
 
 /// Largest claims file that is read, in bytes.
@@ -17,6 +19,9 @@ const MAX_CLAIMS: u64 = 64 * 1024 * 1024;
 
 /// Largest file of leases that is read, in bytes. Reading it takes some ten times as much memory.
 const MAX_LEASES: u64 = 128 * 1024 * 1024;
+
+/// Largest file with a key that is read, in bytes: room for white space.
+const MAX_KEY: u64 = 4096;
 
 /// Mistakes of a file that are told; how many more there are is told too.
 const MAX_TOLD: usize = 50;
@@ -40,6 +45,10 @@ pub struct AnalyzeConfig {
     pub color: bool,
     /// Which keystrokes to write; `None` for none.
     pub keystrokes: Option<KeystrokeChoice>,
+    /// What to write instead of addresses and identities; `None` for these themselves.
+    pub pseudonyms: Option<Arc<Pseudonyms>>,
+    /// The folder for the evidence of each alert.
+    pub save_evidence: Option<PathBuf>,
 }
 
 /// A mistake of the user, with everything that is needed to mend it.
@@ -60,6 +69,22 @@ pub enum ConfigError {
         path: PathBuf,
         /// Why.
         source: io::Error,
+    },
+    /// The folder for evidence could not be made.
+    #[error("--save-evidence: {}: {source}", path.display())]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file with the key has none.
+    #[error("--pseudonymize: {} {source}", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        source: KeyError,
     },
     /// A file of claims or leases has mistakes.
     #[error("{}", list(path, problems))]
@@ -99,11 +124,13 @@ impl AnalyzeConfig {
             return Err(ConfigError::Usage(message.to_owned()));
         }
         check_output(&args)?;
+        check_folder(&args)?;
         if args.claims.is_none() && (args.around.leases.is_some() || args.around.sensor.is_some()) {
             return Err(ConfigError::NoClaims);
         }
         Ok(Self {
             claims: args.claims.as_deref().map(|path| read_claims(path, &args.around)).transpose()?,
+            pseudonyms: args.pseudonymize.as_deref().map(read_key).transpose()?.map(Arc::new),
             inputs: args.inputs,
             vlan_in_key: args.vlan_key,
             format: args.format,
@@ -111,6 +138,7 @@ impl AnalyzeConfig {
             fail_on_finding: args.fail_on_finding,
             color: is_terminal && !no_color,
             keystrokes: args.keystrokes,
+            save_evidence: args.save_evidence,
         })
     }
 }
@@ -123,11 +151,34 @@ fn check_output(args: &AnalyzeArgs) -> Result<(), ConfigError> {
         .iter()
         .chain(&args.claims)
         .chain(&args.around.leases)
+        .chain(&args.pseudonymize)
         .find(|input| fs::canonicalize(input).is_ok_and(|input| input == output));
     match read {
         Some(input) => Err(ConfigError::Usage(format!("--output: {} is read by this run", input.display()))),
         None => Ok(()),
     }
+}
+
+/// Evidence must not be written over what is read, nor be read.
+fn check_folder(args: &AnalyzeArgs) -> Result<(), ConfigError> {
+    let Some(folder) = args.save_evidence.as_deref().and_then(|path| fs::canonicalize(path).ok()) else { return Ok(()) };
+    let is_there = |input: &&PathBuf| {
+        fs::canonicalize(input).is_ok_and(|input| input == folder || input.parent().is_some_and(|parent| parent == folder))
+    };
+    match args.inputs.iter().find(is_there) {
+        Some(input) => Err(ConfigError::Usage(format!("--save-evidence: {} is read by this run", input.display()))),
+        None => Ok(()),
+    }
+}
+
+/// Reads the key for pseudonyms.
+fn read_key(path: &Path) -> Result<Pseudonyms, ConfigError> {
+    if path.as_os_str() == "-" {
+        let message = "--pseudonymize: a key is not read from standard input; name a file";
+        return Err(ConfigError::Usage(message.to_owned()));
+    }
+    let text = read(path, MAX_KEY)?;
+    Pseudonyms::parse(&text).map_err(|source| ConfigError::Key { path: path.to_owned(), source })
 }
 
 /// Reads a claims file, and what goes with it.

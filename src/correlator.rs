@@ -1,15 +1,20 @@
 //! The second stage: everything that is said of a session beyond what its own flow shows. It alone makes events.
 
+use std::sync::Arc;
+
 use sha2::{Digest, Sha256};
 
 use crate::{
     event::{AlertEvent, ClaimEvent, Event, KeystrokeEvent, SessionEvent},
+    evidence::Slice,
+    flow::{FlowKey, PerSide, Side, TransportKind},
     judge::{
         Finding, Measured, PlaceClaim, Severity,
         claim::{ClaimedPlace, Claims, Found, Identity, Subject},
         verdict::{Judgement, Verdict, judge_places},
     },
     observation::{Body, Observation, SessionReport},
+    pseudonym::Pseudonyms,
     time::Timestamp,
 };
 
@@ -17,13 +22,20 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Correlator {
     claims: Option<Claims>,
+    pseudonyms: Option<Arc<Pseudonyms>>,
 }
 
 impl Correlator {
     /// With the claims that sessions are held against, if there are any.
     #[must_use]
     pub const fn new(claims: Option<Claims>) -> Self {
-        Self { claims }
+        Self { claims, pseudonyms: None }
+    }
+
+    /// Judges by the addresses themselves, and has nothing but pseudonyms of addresses and identities in events.
+    #[must_use]
+    pub fn with_pseudonyms(self, pseudonyms: Option<Arc<Pseudonyms>>) -> Self {
+        Self { pseudonyms, ..self }
     }
 
     /// Takes an observation in and adds the events that it makes.
@@ -36,16 +48,24 @@ impl Correlator {
         }
     }
 
-    fn judge(&self, report: SessionReport, now: Timestamp, events: &mut Vec<Event>) {
-        let (claim, judgement) = match &self.claims {
+    fn judge(&self, mut report: SessionReport, now: Timestamp, events: &mut Vec<Event>) {
+        let (mut claim, judgement) = match &self.claims {
             None => (None, Judgement::not_testable(Verdict::NoClaim, "no claims were given", 0)),
-            Some(claims) => judge_by(claims, &report),
+            Some(claims) => judge_by(claims, &report, self.pseudonyms.as_deref()),
         };
+        let mut slice = report.slice.take();
+        let is_alert = |finding: &&Finding| finding.severity >= Severity::Medium;
+        if !judgement.findings.iter().any(|finding| is_alert(&finding)) {
+            slice = None;
+        }
+        if let Some(pseudonyms) = &self.pseudonyms {
+            disguise(&mut report, claim.as_mut(), pseudonyms);
+            slice = slice.map(|slice| Arc::new(slice.pseudonymized(pseudonyms)));
+        }
         let alerts: Vec<_> = claim
             .iter()
-            .flat_map(|claim| judgement.findings.iter().map(move |finding| (claim, finding)))
-            .filter(|(_, finding)| finding.severity >= Severity::Medium)
-            .map(|(claim, finding)| Event::Alert(Box::new(alert(&report, claim, finding, now))))
+            .flat_map(|claim| judgement.findings.iter().filter(is_alert).map(move |finding| (claim, finding)))
+            .map(|(claim, finding)| Event::Alert(Box::new(alert(&report, claim, finding, now, slice.clone()))))
             .collect();
         events.push(Event::Session(Box::new(SessionEvent { report, claim, judgement })));
         events.extend(alerts);
@@ -64,15 +84,34 @@ pub fn subject(report: &SessionReport) -> Subject {
     }
 }
 
-fn judge_by(claims: &Claims, report: &SessionReport) -> (Option<ClaimEvent>, Judgement) {
+/// Leaves nothing in a report and its claim that names an address or an identity, and no hash of one that a guess could be
+/// checked against. The session's identifier comes from pseudonyms already.
+fn disguise(report: &mut SessionReport, claim: Option<&mut ClaimEvent>, pseudonyms: &Pseudonyms) {
+    for side in [Side::Client, Side::Server] {
+        let endpoint = report.endpoints.get_mut(side);
+        endpoint.ip = pseudonyms.ip(endpoint.ip);
+        let mac = report.mac.get_mut(side);
+        *mac = mac.map(|mac| pseudonyms.mac(mac));
+    }
+    let PerSide { client, server } = report.endpoints;
+    let [client, server] = [client, server].map(|endpoint| (endpoint.ip.into(), endpoint.port));
+    report.community_id = FlowKey::of(client, server, TransportKind::Tcp).0.community_id();
+    if let Some(claim) = claim {
+        claim.identity = pseudonyms.name("id", &claim.identity);
+        claim.claims_sha256 = pseudonyms.sha256(&claim.claims_sha256);
+    }
+}
+
+fn judge_by(claims: &Claims, report: &SessionReport, pseudonyms: Option<&Pseudonyms>) -> (Option<ClaimEvent>, Judgement) {
+    let judge = |identity, source| judge_identity(claims, identity, source, report, pseudonyms);
     let without = |reason: &str| (None, Judgement::not_testable(Verdict::NoClaim, reason, 0));
     match claims.find(&subject(report)) {
         Found::Nothing => without("no claim matches this session"),
         Found::Unclaimed(lease) => {
             without(&format!("the client's address was leased (leases line {}) to an identity without a claim", lease.line))
         }
-        Found::Matched(identity, _) => judge_identity(claims, identity, format!("claims line {}", identity.line), report),
-        Found::Leased(identity, lease) => judge_identity(claims, identity, format!("leases line {}", lease.line), report),
+        Found::Matched(identity, _) => judge(identity, format!("claims line {}", identity.line)),
+        Found::Leased(identity, lease) => judge(identity, format!("leases line {}", lease.line)),
     }
 }
 
@@ -81,6 +120,7 @@ fn judge_identity(
     identity: &Identity,
     source: String,
     report: &SessionReport,
+    pseudonyms: Option<&Pseudonyms>,
 ) -> (Option<ClaimEvent>, Judgement) {
     let held: Vec<&ClaimedPlace> = identity.places.iter().filter(|place| place.holds_at(report.start)).collect();
     let mut claim = ClaimEvent {
@@ -93,7 +133,8 @@ fn judge_identity(
     };
     let undecided = |reason: &str| Judgement::not_testable(Verdict::Undecided, reason, 0);
     if let Some(middlebox) = claims.middlebox(report.client_ip()) {
-        let reason = format!("the client's TCP connection ends at the middlebox \"{}\"", middlebox.name);
+        let name = pseudonyms.map_or_else(|| middlebox.name.clone(), |of| of.name("middlebox", &middlebox.name));
+        let reason = format!("the client's TCP connection ends at the middlebox \"{name}\"");
         return (Some(claim), undecided(&reason));
     }
     let Some(sensor) = &claims.sensor.place else {
@@ -127,7 +168,7 @@ fn measured(report: &SessionReport) -> Option<Measured> {
     Some(Measured { floor: value, method, repeated_floor: repeated.value, samples: samples.samples, prompt: rtt.prompt })
 }
 
-fn alert(report: &SessionReport, claim: &ClaimEvent, finding: &Finding, now: Timestamp) -> AlertEvent {
+fn alert(report: &SessionReport, claim: &ClaimEvent, finding: &Finding, now: Timestamp, slice: Option<Arc<Slice>>) -> AlertEvent {
     let mut hash = Sha256::new();
     let (client, server) = (report.endpoints.client, report.endpoints.server);
     hash.update(format!("{} {} {} {} tcp ", client.ip, client.port, server.ip, server.port));
@@ -139,6 +180,7 @@ fn alert(report: &SessionReport, claim: &ClaimEvent, finding: &Finding, now: Tim
     let id = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     AlertEvent {
         id,
+        revision: 0,
         time: now,
         session: report.id,
         community_id: report.community_id.clone(),
@@ -147,5 +189,6 @@ fn alert(report: &SessionReport, claim: &ClaimEvent, finding: &Finding, now: Tim
         endpoints: report.endpoints,
         finding: finding.clone(),
         quality: report.quality,
+        slice,
     }
 }

@@ -8,6 +8,7 @@
 
 mod ahead;
 mod clock;
+mod evidence;
 mod opening;
 mod session;
 mod wrapped;
@@ -15,16 +16,19 @@ mod wrapped;
 use std::{
     cmp::Reverse,
     collections::{BinaryHeap, VecDeque},
+    sync::Arc,
 };
 
 use self::{
     ahead::{AHEAD, Address},
     clock::{Clock, ClockOfFlow},
+    evidence::session_id,
     opening::{begins_anew, roles},
     session::Session,
 };
 pub use crate::observation::Counters;
 use crate::{
+    evidence::{Slice, SliceKeeper, SliceLimits},
     flow::{
         Arrival, Attached, Evidence, Flow, FlowId, FlowTable, FragmentLimits, FragmentTable, Half, Life, Limits, PerSide,
         SessionId, Side,
@@ -35,6 +39,7 @@ use crate::{
         identify::{Guess, SSH_PORT, guess},
         ssh::Standing,
     },
+    pseudonym::Pseudonyms,
     time::Timestamp,
     wire::{Batch, Frame, Packet, TcpFlags, TcpSegment, Transport, Undecoded, peek},
 };
@@ -55,11 +60,19 @@ pub struct EngineLimits {
     pub vlan_in_key: bool,
     /// Sessions, and flows that may become one, at most: each takes some kilobytes.
     pub max_sessions: usize,
+    /// Of the headers that are kept of each session; `None` keeps none.
+    pub slices: Option<SliceLimits>,
 }
 
 impl Default for EngineLimits {
     fn default() -> Self {
-        Self { flows: Limits::default(), fragments: FragmentLimits::default(), vlan_in_key: false, max_sessions: 1 << 16 }
+        Self {
+            flows: Limits::default(),
+            fragments: FragmentLimits::default(),
+            vlan_in_key: false,
+            max_sessions: 1 << 16,
+            slices: None,
+        }
     }
 }
 
@@ -76,6 +89,8 @@ pub struct Engine {
     quiet_until: Timestamp,
     clock: Clock,
     sessions: usize,
+    slices: Option<SliceKeeper>,
+    pseudonyms: Option<Arc<Pseudonyms>>,
     counters: Counters,
     ready: VecDeque<Observation>,
     frame: u64,
@@ -87,6 +102,7 @@ struct Attachment {
     handshake: Handshake,
     guess: PerSide<Guess>,
     session: Option<Box<Session>>,
+    slice: Option<Box<Slice>>,
     clock: ClockOfFlow,
 }
 
@@ -109,10 +125,18 @@ impl Engine {
             quiet_until: Timestamp::MIN,
             clock: Clock::default(),
             sessions: 0,
+            slices: limits.slices.map(SliceKeeper::new),
+            pseudonyms: None,
             counters: Counters::default(),
             ready: VecDeque::new(),
             frame: 0,
         }
+    }
+
+    /// Identifies sessions by the pseudonyms of their addresses, and so orders them. Reports have the addresses themselves.
+    #[must_use]
+    pub fn with_pseudonyms(self, pseudonyms: Option<Arc<Pseudonyms>>) -> Self {
+        Self { pseudonyms, ..self }
     }
 
     /// Takes a batch of frames in.
@@ -295,6 +319,7 @@ impl Engine {
         if flow.attached.session.is_some() || (segment.payload_len > 0 && self.begin_session(id, side, segment)) {
             self.handle_session(id, side, segment, arrival, frame.time);
         }
+        self.keep_headers(id, frame, segment.payload_len > 0);
         if closes {
             self.table.schedule(id);
         }
@@ -317,7 +342,7 @@ impl Engine {
         }
         *guesses.get_mut(side) = found;
         if found == Guess::Possible || by_port {
-            let id = flow.key.session_id(flow.first_time);
+            let id = session_id(&flow.key, flow.first_time, self.pseudonyms.as_deref());
             // A side that has already spoken of other things is read from here on.
             let starts = PerSide::from_fn(|side| {
                 let half: &Half = flow.halves.get(side);
@@ -395,6 +420,7 @@ impl Engine {
 
     /// A flow has left the table; a session is reported.
     fn end_flow(&mut self, mut flow: Flow<Attachment>, state: SessionState, time: Timestamp) {
+        let slice = self.take_headers(&mut flow.attached);
         let Some(mut session) = flow.attached.session.take() else { return };
         self.sessions -= 1;
         if !session.is_confirmed() {
@@ -403,6 +429,7 @@ impl Engine {
         self.counters.identified += 1;
         let mut report = session.finish(&flow, flow.attached.handshake.rtt(), state);
         report.quality.clock_steps = flow.attached.clock.steps();
+        report.slice = slice;
         self.counters.interactive += u64::from(report.keystrokes.is_some_and(|keystrokes| keystrokes.count > 0));
         let (frame, ready, id) = (self.frame, &mut self.ready, session.id());
         session.take_keystrokes(|sequence, body| {

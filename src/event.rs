@@ -1,6 +1,9 @@
 //! What leaves the correlator: sessions with their verdict, keystrokes, alerts, and at the end the summary.
 
+use std::sync::Arc;
+
 use crate::{
+    evidence::Slice,
     flow::{Endpoint, PerSide, SessionId},
     judge::{
         Finding,
@@ -68,6 +71,8 @@ pub struct AlertEvent {
     /// Stable over runs: a hash of the five-tuple, the client's initial sequence number (or the first frame's time, where the
     /// SYN was not seen) and the finding.
     pub id: String,
+    /// 0, then one more each time that the finding escalates.
+    pub revision: u32,
     /// When it was raised, in capture time.
     pub time: Timestamp,
     /// The session.
@@ -84,6 +89,8 @@ pub struct AlertEvent {
     pub finding: Finding,
     /// How good the session's capture is.
     pub quality: Quality,
+    /// The headers of the session's frames, where they were kept.
+    pub slice: Option<Arc<Slice>>,
 }
 
 /// The last record of a run.

@@ -26,6 +26,8 @@
 //! * [`cue`]: the words that `protocol` and `measure` share.
 //! * [`protocol`]: what a session's bytes and lengths say: [`protocol::ssh`].
 //! * [`measure`]: round trips split at the sensor, and keystrokes.
+//! * [`evidence`]: headers of a session's frames, kept for whoever doubts an alert.
+//! * [`pseudonym`]: what stands for addresses and identities in everything that leaves the correlator, where that is asked for.
 //! * [`observation`]: what leaves an engine, keyed so that several engines' merge into one order.
 //! * [`engine`]: owns the flows; `handle_batch` in, `poll_observation` out.
 //! * [`judge`]: claims, places, the delay model, one file a finding, the verdict.
@@ -37,8 +39,9 @@
 //! `tests/tidy.rs` enforces the first three.
 //!
 //! 1. Nothing points backwards: `time < wire < flow < cue < protocol | measure < observation < engine`, and
-//!    `observation < judge < event < correlator`. `protocol` and `measure` do not know each other; the engine carries cues from
-//!    one to the other. `capture` sees `time` and `wire`; `output` what events hold; only `run` sees everything.
+//!    `observation < judge < event < correlator`; `pseudonym` and `evidence` stand before `observation`. `protocol` and
+//!    `measure` do not know each other; the engine carries cues from one to the other. `capture` sees `time` and `wire`;
+//!    `output` what events hold; only `run` sees everything.
 //! 2. Between `capture` and `output` there is no clock, no I/O, no thread, no lock. The same capture gives the same records.
 //! 3. There is no `unsafe`.
 //! 4. The only time is capture time. *Stream time* is its running maximum in reader order: deadlines up to it fire before the
@@ -53,15 +56,17 @@
 //!    sessions only. Nothing is allocated and no string is made per packet, IP fragments aside.
 //! 10. Bytes from the wire never panic: arithmetic on them wraps or is checked, and no index is taken without a look.
 //! 11. Strings from the network are hostile until [`output::escape`] has written them out.
-//! 12. Key identities are never stored. SSH does not show them; where a protocol does, they do not leave the function
+//! 12. Claims are matched by real addresses in the correlator; with a key to pseudonymize, no event holds any.
+//! 13. Key identities are never stored. SSH does not show them; where a protocol does, they do not leave the function
 //!     that sees them.
-//! 13. Round trips and intervals are [`time::Span`]; milliseconds as floats exist in `output` and in models only.
+//! 14. Round trips and intervals are [`time::Span`]; milliseconds as floats exist in `output` and in models only.
 //!
 //! # Vocabulary
 //! * **Frame**: captured bytes and their time. **Segment**: one TCP segment. **Flow**: one five-tuple's life.
 //! * **Side**: client or server. The client is the end that types, with the **evidence** for it.
 //! * **Session**: a flow that was identified. **Gap**: bytes of a stream that were not captured.
 //! * **Record** (in `protocol::ssh`): an encrypted packet, or a segment that may hold several.
+//! * **Slice**: the headers of one flow's frames.
 //! * **Cue**: what a protocol tells the measurers: input, output, what is known of the terminal.
 //! * **Keystroke**: a press, a repeat of a held key, or a paste. **Silent**: without echo. **Hidden run**: four or more silent
 //!   characters in a row, such as a password: counted, not timed. **Chaff**: messages that hide keystrokes.
@@ -81,12 +86,14 @@ pub mod correlator;
 pub mod cue;
 pub mod engine;
 pub mod event;
+pub mod evidence;
 pub mod flow;
 pub mod judge;
 pub mod measure;
 pub mod observation;
 pub mod output;
 pub mod protocol;
+pub mod pseudonym;
 pub mod run;
 pub mod time;
 pub mod wire;

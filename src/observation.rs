@@ -2,9 +2,10 @@
 //!
 //! Observations are keyed so that those of several engines merge into one order, whatever their number.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, sync::Arc};
 
 use crate::{
+    evidence::Slice,
     flow::{Endpoint, Evidence, PerSide, SessionId, StackMarks, Traffic},
     measure::{
         estimate::{Floor, Quantiles},
@@ -120,6 +121,8 @@ pub struct SessionReport {
     pub keystrokes: Option<KeystrokeSummary>,
     /// How good its capture is.
     pub quality: Quality,
+    /// The headers of its frames, where they were kept.
+    pub slice: Option<Arc<Slice>>,
 }
 
 /// Marks of one side's TCP stack.

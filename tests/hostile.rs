@@ -7,6 +7,8 @@ mod pcaps;
 
 #[path = "hostile/arbitrary.rs"]
 mod arbitrary;
+#[path = "hostile/evidence.rs"]
+mod evidence;
 #[path = "hostile/fragments.rs"]
 mod fragments;
 

@@ -223,6 +223,7 @@ impl Session {
                 resolution: self.grain.resolution(),
                 ..Quality::of(&traffic) // of the clock the engine knows
             },
+            slice: None, // the engine has it
         }
     }
 

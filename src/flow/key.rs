@@ -125,6 +125,13 @@ impl FlowKey {
         Self { gre: tunnel.and_then(|tunnel| tunnel.key).unwrap_or_default(), ..self }
     }
 
+    /// The same flow under other addresses.
+    #[must_use]
+    pub fn with_addresses(&self, other: impl Fn(IpAddr) -> IpAddr) -> Self {
+        let [low, high] = [self.low, self.high].map(|(ip, port)| (Ip::from(other(ip.into())), port));
+        Self { vlan: self.vlan, gre: self.gre, ..Self::of(low, high, self.transport).0 }
+    }
+
     /// One of the two endpoints.
     #[must_use]
     pub fn endpoint(&self, end: End) -> Endpoint {

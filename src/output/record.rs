@@ -49,7 +49,7 @@ impl<'a> Head<'a> {
 
 #[derive(Serialize, JsonSchema)]
 struct EndpointRecord {
-    /// IP address, version 4 or 6.
+    /// IP address, version 4 or 6, or its pseudonym.
     ip: String,
     /// TCP or UDP port.
     port: u16,
@@ -67,7 +67,7 @@ impl EndpointRecord {
 
 #[derive(Serialize, JsonSchema)]
 struct ClaimRecord<'a> {
-    /// Who claims; escaped.
+    /// Who claims; escaped, or a pseudonym.
     identity: String,
     /// The claimed places that held when the session began.
     places: Vec<&'a str>,
@@ -78,7 +78,7 @@ struct ClaimRecord<'a> {
     distance_km: Option<f64>,
     /// Where the claim stands.
     source: &'a str,
-    /// SHA-256 of the claims file, in hexadecimal.
+    /// SHA-256 of the claims file, in hexadecimal; keyed (HMAC) with `--pseudonymize`.
     claims_sha256: &'a str,
 }
 

@@ -2,17 +2,21 @@
 
 mod claims;
 mod document;
+mod evidence;
 mod judge;
 mod offline;
 
 use std::{
     env,
-    fs::File,
+    fs::{self, File},
     io::{self, BufReader, IsTerminal, Write},
+    os::unix::fs::PermissionsExt,
+    path::Path,
 };
 
-use tracing::error;
+use tracing::{error, warn};
 
+use self::evidence::EvidenceFolder;
 use crate::{
     capture::{Selection, TimeRange},
     cli::{AnalyzeArgs, ClaimsCommand, Cli, Command, When},
@@ -83,12 +87,26 @@ fn analyze(args: AnalyzeArgs, color: When) -> Result<ExitStatus, Failure> {
         When::Never => (false, true),
     };
     let selection = selection(&args)?;
-    let config = AnalyzeConfig::resolve(args, is_terminal, no_color)?;
+    let key = args.pseudonymize.clone();
+    let mut config = AnalyzeConfig::resolve(args, is_terminal, no_color)?;
+    if let Some(key) = &key {
+        warn_of_open_key(key);
+    }
+    let evidence = config.save_evidence.take().map(EvidenceFolder::open).transpose()?;
     let Some(path) = config.output.clone() else {
-        return Ok(offline::analyze(config, selection, &mut io::stdout().lock())?);
+        return Ok(offline::analyze(config, selection, evidence, &mut io::stdout().lock())?);
     };
     let mut file = File::create(&path).map_err(|source| ConfigError::Create { path: path.clone(), source })?;
-    offline::analyze(config, selection, &mut file).map_err(|error| Failure::File(format!("{}: {error}", path.display())))
+    let outcome = offline::analyze(config, selection, evidence, &mut file);
+    outcome.map_err(|error| Failure::File(format!("{}: {error}", path.display())))
+}
+
+/// Whoever reads the key can tell whom a pseudonym stands for.
+fn warn_of_open_key(path: &Path) {
+    let mode = fs::metadata(path).map_or(0, |file| if file.is_file() { file.permissions().mode() & 0o777 } else { 0 });
+    if mode & 0o044 != 0 {
+        warn!("--pseudonymize: others can read {} (mode {mode:04o}); only its owner should: chmod 600", path.display());
+    }
 }
 
 /// Which frames the user wants looked at.

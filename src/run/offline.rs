@@ -7,7 +7,7 @@ use std::{
 
 use tracing::{debug, info, warn};
 
-use super::ExitStatus;
+use super::{ExitStatus, evidence::EvidenceFolder};
 use crate::{
     capture::{InputStatus, Merge, Outcome, Selection},
     cli::{KeystrokeChoice, OutputFormat},
@@ -15,8 +15,10 @@ use crate::{
     correlator::Correlator,
     engine::{Engine, EngineLimits},
     event::{Event, InputState, InputSummary, Summary},
+    evidence::SliceLimits,
     judge::verdict::Verdict,
     output::{Context, Csv, Format, Ndjson, Table, escape},
+    pseudonym::Pseudonyms,
 };
 
 /// Bytes of output that are collected before they are written.
@@ -26,22 +28,35 @@ const WRITE_AT: usize = 64 * 1024;
 ///
 /// # Errors
 /// Only of writing to `out`; what goes wrong with an input is in the summary and in the status.
-pub(super) fn analyze(config: AnalyzeConfig, mut selection: Selection, out: &mut impl Write) -> io::Result<ExitStatus> {
+pub(super) fn analyze(
+    config: AnalyzeConfig,
+    mut selection: Selection,
+    evidence: Option<EvidenceFolder>,
+    out: &mut impl Write,
+) -> io::Result<ExitStatus> {
     let started = Instant::now();
-    let mut engine = Engine::new(EngineLimits { vlan_in_key: config.vlan_in_key, ..EngineLimits::default() });
+    let slices = evidence.as_ref().map(|_| SliceLimits::default());
+    let limits = EngineLimits { vlan_in_key: config.vlan_in_key, slices, ..EngineLimits::default() };
+    let mut engine = Engine::new(limits).with_pseudonyms(config.pseudonyms.clone());
     let fail_on_finding = config.fail_on_finding;
     let mut merge = Merge::new(config.inputs.iter().cloned());
-    let mut writer = Writer::new(&config, &merge, out);
-    let correlator = Correlator::new(config.claims);
+    let mut writer = Writer::new(&config, &merge, evidence, out);
+    let pseudonyms = config.pseudonyms;
+    let correlator = Correlator::new(config.claims).with_pseudonyms(pseudonyms.clone());
     while let Some(batch) = merge.next_batch() {
         engine.handle_batch(&selection.of(batch));
         writer.drain(&mut engine, &correlator)?;
     }
     engine.finish();
     writer.drain(&mut engine, &correlator)?;
-    let inputs = input_summaries(merge);
+    let mut inputs = input_summaries(merge);
     log_inputs(&inputs);
-    let status = if inputs.iter().any(|input| input.status == InputState::Error) {
+    for input in &mut inputs {
+        input.path = input_name(&input.path, pseudonyms.as_deref());
+    }
+    let status = if writer.evidence.as_ref().is_some_and(EvidenceFolder::has_failed) {
+        ExitStatus::Internal
+    } else if inputs.iter().any(|input| input.status == InputState::Error) {
         ExitStatus::Input
     } else if fail_on_finding && writer.implausible > 0 {
         ExitStatus::Finding
@@ -59,6 +74,11 @@ pub(super) fn analyze(config: AnalyzeConfig, mut selection: Selection, out: &mut
     debug!("{} packets in {:.3} s, {} sessions", summary.counters.packets, summary.elapsed_s, summary.sessions);
     writer.finish(&summary)?;
     Ok(status)
+}
+
+/// An input as records name it. The names of files often hold addresses and those of people.
+fn input_name(path: &str, pseudonyms: Option<&Pseudonyms>) -> String {
+    pseudonyms.filter(|_| path != "-").map_or_else(|| path.to_owned(), |pseudonyms| pseudonyms.name("input", path))
 }
 
 /// How each input went.
@@ -93,6 +113,7 @@ pub(super) fn log_inputs(inputs: &[InputSummary]) {
 struct Writer<'a, W> {
     format: Box<dyn Format>,
     keystrokes: Option<KeystrokeChoice>,
+    evidence: Option<EvidenceFolder>,
     events: Vec<Event>,
     buffer: Vec<u8>,
     out: &'a mut W,
@@ -102,10 +123,11 @@ struct Writer<'a, W> {
 }
 
 impl<'a, W: Write> Writer<'a, W> {
-    fn new(config: &AnalyzeConfig, merge: &Merge, out: &'a mut W) -> Self {
+    fn new(config: &AnalyzeConfig, merge: &Merge, evidence: Option<EvidenceFolder>, out: &'a mut W) -> Self {
+        let input_name = |name| input_name(name, config.pseudonyms.as_deref());
         let context = Context {
             sensor: config.claims.as_ref().and_then(|claims| claims.sensor.name.clone()),
-            inputs: merge.names().map(|name| escape::text(name.as_bytes())).collect(),
+            inputs: merge.names().map(|name| escape::text(input_name(name).as_bytes())).collect(),
         };
         Self {
             format: match config.format {
@@ -114,6 +136,7 @@ impl<'a, W: Write> Writer<'a, W> {
                 OutputFormat::Csv => Box::new(Csv::new(context)),
             },
             keystrokes: config.keystrokes,
+            evidence,
             events: Vec::new(),
             buffer: Vec::new(),
             out,
@@ -133,7 +156,12 @@ impl<'a, W: Write> Writer<'a, W> {
                         self.sessions += 1;
                         self.implausible += u64::from(session.verdict() == Verdict::Implausible);
                     }
-                    Event::Alert(_) => self.alerts += 1,
+                    Event::Alert(alert) => {
+                        self.alerts += 1;
+                        if let Some(folder) = &mut self.evidence {
+                            folder.save(alert);
+                        }
+                    }
                     Event::Keystroke(keystroke) => match self.keystrokes {
                         Some(KeystrokeChoice::All) => {}
                         Some(KeystrokeChoice::Echoed) if !keystroke.keystroke.hidden => {}

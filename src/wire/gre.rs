@@ -11,7 +11,7 @@ const BASE: usize = 4;
 const BRIDGED_ETHERNET: EtherType = EtherType(0x6558);
 
 /// Tunnels within each other that are followed; deeper ones are nobody's network.
-const MAX_DEPTH: u8 = 4;
+pub(super) const MAX_DEPTH: u8 = 4;
 
 /// What a packet came wrapped in, beside its own link and IP header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -51,11 +51,7 @@ pub fn decode_gre<'a>(frame: &Frame<'_>, outer: &Packet<'_>, gre: &Gre<'a>) -> R
         return Err(Undecoded::Nested);
     }
     let (key, kind, header) = header(gre.bytes)?;
-    let link = match kind {
-        ether_type::IPV4 | ether_type::IPV6 => LinkType::RawIp,
-        BRIDGED_ETHERNET => LinkType::Ethernet,
-        EtherType(other) => return Err(Undecoded::NotIp(other)),
-    };
+    let link = inner_link(kind).ok_or(Undecoded::NotIp(kind.0))?;
     let bytes = gre.bytes.get(header..).unwrap_or_default();
     let original_len = gre.len.saturating_sub(header as u32);
     let inner = decode(&Frame { number: frame.number, input: frame.input, time: frame.time, link, bytes, original_len })?;
@@ -63,8 +59,17 @@ pub fn decode_gre<'a>(frame: &Frame<'_>, outer: &Packet<'_>, gre: &Gre<'a>) -> R
     Ok(Packet { encapsulation: Encapsulation { vlan, gre: Some(Tunnel { key, depth }) }, ..inner })
 }
 
+/// How to read what a tunnel carries; `None` where that is neither IP nor a frame.
+pub(super) const fn inner_link(kind: EtherType) -> Option<LinkType> {
+    match kind {
+        ether_type::IPV4 | ether_type::IPV6 => Some(LinkType::RawIp),
+        BRIDGED_ETHERNET => Some(LinkType::Ethernet),
+        _ => None,
+    }
+}
+
 /// Key, what follows, and how long the header is.
-fn header(bytes: &[u8]) -> Result<(Option<u32>, EtherType, usize), Undecoded> {
+pub(super) fn header(bytes: &[u8]) -> Result<(Option<u32>, EtherType, usize), Undecoded> {
     let cut = |need: usize| Undecoded::Short { layer: Layer::Gre, offset: 0, need: need as u16, have: bytes.len() as u16 };
     let Some(&[flags, version, kind0, kind1]) = bytes.first_chunk::<BASE>() else { return Err(cut(BASE)) };
     if version & 7 != 0 {

@@ -38,6 +38,20 @@ impl LinkType {
             other => Self::Unknown(other),
         }
     }
+
+    /// The number to write into a capture file.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        match self {
+            Self::Null => 0,
+            Self::Ethernet => 1,
+            Self::RawIp => 101,
+            Self::Loop => 108,
+            Self::LinuxSll => 113,
+            Self::LinuxSll2 => 276,
+            Self::Unknown(other) => other,
+        }
+    }
 }
 
 /// A link header that says little more than what follows it.

@@ -28,7 +28,7 @@ pub(in crate::output) struct AlertRecord<'a> {
     /// When the session began, RFC 3339 UTC.
     #[schemars(extend("format" = "date-time"))]
     start: String,
-    /// Who claims; escaped.
+    /// Who claims; escaped, or a pseudonym.
     identity: String,
     /// The end that types.
     client: EndpointRecord,
@@ -53,7 +53,7 @@ impl<'a> AlertRecord<'a> {
         Self {
             head: Head::new("alert", sensor),
             alert_id: &event.id,
-            revision: 0,
+            revision: event.revision,
             time: rfc3339(event.time),
             session_id: event.session.to_string(),
             community_id: &event.community_id,

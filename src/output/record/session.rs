@@ -27,7 +27,7 @@ pub(in crate::output) struct SessionRecord<'a> {
     update: u32,
     /// Community ID, version 1, of the five-tuple.
     community_id: &'a str,
-    /// File or interface, escaped; null where it is not known.
+    /// File or interface, escaped, or its pseudonym; null where it is not known.
     input: Option<&'a str>,
     /// How it stands or ended.
     #[schemars(extend("enum" = ["open", "closed", "timed_out", "evicted", "eof"]))]

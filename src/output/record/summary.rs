@@ -121,7 +121,7 @@ struct FlowsRecord {
 
 #[derive(Serialize, JsonSchema)]
 struct InputRecord<'a> {
-    /// As given, escaped; `-` is standard input.
+    /// As given, escaped, or its pseudonym; `-` is standard input.
     path: String,
     /// Whether it was read to its end; `skipped` is a file of a folder that is no capture.
     #[schemars(extend("enum" = ["ok", "skipped", "error"]))]

@@ -1,0 +1,137 @@
+//! Evidence: the headers of a session's frames, up to the end of TCP's, so that whoever doubts an alert can measure its round
+//! trips again. Never a byte of payload, nor what betrays one: the checksum of a segment with payload is left out too,
+//! and that of a tunnel.
+//!
+//! A session's first frames are kept for good, which holds the handshake, and its last ones; what lies between gives way.
+
+mod keeper;
+mod rewrite;
+
+use std::collections::VecDeque;
+
+pub use self::keeper::{SliceKeeper, SliceLimits};
+use self::rewrite::Rewriter;
+use crate::{
+    pseudonym::Pseudonyms,
+    wire::{Frame, Layout, LinkType},
+};
+
+/// Bytes of a record's header in a capture file.
+const RECORD: usize = 16;
+
+/// Where the checksum stands in a TCP header (RFC 9293 §3.1), in bytes.
+const CHECKSUM: usize = 16;
+
+/// Headers of the frames of one flow, as records of a capture file.
+#[derive(Clone, Debug)]
+pub struct Slice {
+    link: LinkType,
+    first: Vec<u8>,
+    last: VecDeque<u8>,
+    kept: u64,
+    left_out: u64,
+}
+
+impl Slice {
+    const fn new(link: LinkType) -> Self {
+        Self { link, first: Vec::new(), last: VecDeque::new(), kept: 0, left_out: 0 }
+    }
+
+    /// Frames in it.
+    #[must_use]
+    pub const fn kept(&self) -> u64 {
+        self.kept
+    }
+
+    /// Frames of the flow that are not in it: for want of room, or because they were fragments or of another link type.
+    #[must_use]
+    pub const fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
+    /// As a capture file: pcap, little-endian, nanoseconds, with the link type of the input.
+    #[must_use]
+    pub fn pcap(&self) -> Vec<u8> {
+        let header = [0xa1b2_3c4d, 2 | 4 << 16, 0, 0, 1 << 18, u32::from(self.link.number())];
+        let (last, more) = self.last.as_slices();
+        let header: Vec<u8> = header.iter().copied().flat_map(u32::to_le_bytes).collect();
+        [&header, self.first.as_slice(), last, more].concat()
+    }
+
+    /// The same under pseudonyms: hardware and IP addresses. Whatever else in the headers may hold an address is blanked: IP
+    /// options, the content of extension headers, and TCP options but those that measuring needs. Checksums are right, but for
+    /// TCP's of segments with payload, which are left out. A frame that cannot be read again is left out.
+    #[must_use]
+    pub fn pseudonymized(&self, pseudonyms: &Pseudonyms) -> Self {
+        let mut rewriter = Rewriter::new(pseudonyms);
+        let mut slice = Self { left_out: self.left_out, ..Self::new(self.link) };
+        let (last, more) = self.last.as_slices();
+        let mut rest = [self.first.as_slice(), last, more].concat();
+        let mut rest = rest.as_mut_slice();
+        while let Some((record, others)) = rest.split_at_mut_checked(record_len(rest.iter())) {
+            let Some((header, bytes)) = record.split_at_mut_checked(RECORD) else { break };
+            if rewriter.rewrite(self.link, bytes).is_some() {
+                slice.first.extend_from_slice(header);
+                slice.first.extend_from_slice(bytes);
+                slice.kept += 1;
+            } else {
+                slice.left_out += 1;
+            }
+            rest = others;
+        }
+        slice
+    }
+
+    fn bytes(&self) -> usize {
+        self.first.len() + self.last.len()
+    }
+
+    /// Drops the oldest of the last records; the bytes that it took, 0 where there is none.
+    fn drop_oldest(&mut self) -> usize {
+        let bytes = record_len(self.last.iter()).min(self.last.len());
+        if bytes > 0 {
+            self.last.drain(..bytes);
+            self.kept -= 1;
+            self.left_out += 1;
+        }
+        bytes
+    }
+}
+
+/// Length of the record that begins here, header included, in bytes.
+fn record_len<'a>(bytes: impl Iterator<Item = &'a u8>) -> usize {
+    let captured = bytes.skip(8).take(4).enumerate().fold(0, |sum, (place, byte)| sum | usize::from(*byte) << (8 * place));
+    RECORD + captured
+}
+
+/// Writes the record of a frame: its headers, and none for a frame without TCP's or outside of the years that the format knows.
+fn write_record(frame: &Frame<'_>, has_payload: bool, record: &mut Vec<u8>) -> Option<()> {
+    let layout = Layout::of(frame.link, frame.bytes)?;
+    let headers = frame.bytes.get(..layout.tcp.end)?;
+    let nanos = frame.time.as_nanos();
+    let seconds = u32::try_from(nanos.div_euclid(1_000_000_000)).ok()?;
+    let captured = u32::try_from(headers.len()).ok()?;
+    record.clear();
+    for number in [seconds, nanos.rem_euclid(1_000_000_000) as u32, captured, frame.original_len.max(captured)] {
+        record.extend(number.to_le_bytes());
+    }
+    record.extend_from_slice(headers);
+    if has_payload {
+        record.get_mut(RECORD + layout.tcp.start + CHECKSUM..)?.get_mut(..2)?.fill(0);
+    }
+    for tunnel in &layout.tunnels {
+        blank_tunnel(record.get_mut(RECORD..)?.get_mut(tunnel.gre.clone())?)?;
+    }
+    Some(())
+}
+
+/// Leaves the checksum of a GRE header out, where it has one (RFC 2784 §2.1): it is over all that the tunnel carries.
+fn blank_tunnel(gre: &mut [u8]) -> Option<()> {
+    if gre.first()? & 0x80 != 0 {
+        gre.get_mut(4..6)?.fill(0);
+    }
+    Some(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,62 @@
+//! The folder that evidence is saved in: one capture an alert, for its owner alone.
+
+use std::{
+    fs::{self, DirBuilder, OpenOptions},
+    io::{self, Write},
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+use tracing::{debug, error, warn};
+
+use crate::{config::ConfigError, event::AlertEvent};
+
+/// Where evidence goes, and whether all of it got there.
+#[derive(Debug)]
+pub(super) struct EvidenceFolder {
+    path: PathBuf,
+    failed: bool,
+}
+
+impl EvidenceFolder {
+    /// Makes the folder where it is missing.
+    ///
+    /// # Errors
+    /// [`ConfigError::Folder`] where it cannot be made, or is none.
+    pub(super) fn open(path: PathBuf) -> Result<Self, ConfigError> {
+        match DirBuilder::new().recursive(true).mode(0o700).create(&path) {
+            Ok(()) => Ok(Self { path, failed: false }),
+            Err(source) => Err(ConfigError::Folder { path, source }),
+        }
+    }
+
+    /// Saves the evidence for an alert as `ALERT_ID-REVISION.pcap`, over what was there. A failure is told, and the run goes on.
+    pub(super) fn save(&mut self, alert: &AlertEvent) {
+        let Some(slice) = &alert.slice else { return };
+        let path = self.path.join(format!("{}-{}.pcap", alert.id, alert.revision));
+        let name = path.display();
+        if let Err(problem) = write(&path, &slice.pcap()) {
+            error!("--save-evidence: {name}: {problem}");
+            self.failed = true;
+            return;
+        }
+        match slice.left_out() {
+            0 => debug!("evidence: {name}: {} frames", slice.kept()),
+            left_out => warn!("evidence: {name} is partial: {} frames, {left_out} of the session left out", slice.kept()),
+        }
+    }
+
+    /// Whether something could not be written.
+    pub(super) const fn has_failed(&self) -> bool {
+        self.failed
+    }
+}
+
+/// A new file each time: whatever has its name, a link too, is replaced and not written into.
+fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(bytes)
+}
