@@ -128,7 +128,7 @@ impl FlowKey {
     /// The same flow under other addresses.
     #[must_use]
     pub fn with_addresses(&self, other: impl Fn(IpAddr) -> IpAddr) -> Self {
-        let [low, high] = [self.low, self.high].map(|(ip, port)| (Ip::from(other(ip.into())), port));
+        let [low, high] = [End::Low, End::High].map(|end| self.endpoint(end)).map(|end| (Ip::from(other(end.ip)), end.port));
         Self { vlan: self.vlan, gre: self.gre, ..Self::of(low, high, self.transport).0 }
     }
 
