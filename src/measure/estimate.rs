@@ -4,10 +4,11 @@ use hdrhistogram::Histogram;
 
 use crate::time::Span;
 
-/// Samples kept as they are before a histogram takes over.
-const INLINE: usize = 64;
+/// Samples kept as they are before a histogram takes over: a session of some minutes has no more, and a histogram takes more
+/// memory than these.
+const EXACT: usize = 512;
 
-/// The smallest samples, kept exactly for the floor.
+/// The smallest samples, kept exactly for the floor once a histogram has taken over.
 const LOWEST: usize = 16;
 
 /// Longest sample that the histogram resolves, in microseconds: 60 s. Longer ones count as that; the exact maximum is
@@ -17,15 +18,42 @@ const LONGEST_MICROS: u64 = 60_000_000;
 /// Share of the samples that the floor leaves below it, as one in so many: 2 %.
 const FLOOR_SHARE: u64 = 50;
 
-/// Samples of one quantity. Exact for the count, the extremes, the sixteen smallest, and for everything up to 64
+/// Samples of one quantity. Exact for the count, the extremes, the sixteen smallest, and for everything up to 512
 /// samples; beyond that quantiles are right to 1 % (two digits, 1 µs to 60 s).
 #[derive(Clone, Debug, Default)]
 pub struct Distribution {
     count: u64,
+    min: Span,
     max: Span,
-    lowest: Vec<Span>,
-    first: Vec<Span>,
-    histogram: Option<Box<Histogram<u32>>>,
+    /// All samples, as long as there are few.
+    exact: Vec<Span>,
+    many: Option<Box<Many>>,
+}
+
+/// Samples that are too many to keep.
+#[derive(Clone, Debug)]
+struct Many {
+    /// The smallest, in order.
+    lowest: [Span; LOWEST],
+    histogram: Histogram<u32>,
+}
+
+impl Many {
+    /// With these samples, at least [`LOWEST`] of them, in order.
+    fn of(sorted: &[Span]) -> Option<Self> {
+        let mut many = Self { lowest: *sorted.first_chunk()?, histogram: Histogram::new_with_bounds(1, LONGEST_MICROS, 2).ok()? };
+        sorted.iter().for_each(|sample| many.histogram.saturating_record(sample.as_micros()));
+        Some(many)
+    }
+
+    fn record(&mut self, sample: Span) {
+        self.histogram.saturating_record(sample.as_micros());
+        let at = self.lowest.partition_point(|low| *low <= sample);
+        if let Some([place, behind @ ..]) = self.lowest.get_mut(at..) {
+            let mut pushed_out = std::mem::replace(place, sample);
+            behind.iter_mut().for_each(|low| std::mem::swap(low, &mut pushed_out));
+        }
+    }
 }
 
 /// What is reported of a distribution.
@@ -89,27 +117,19 @@ impl Distribution {
         if sample.is_negative() {
             return;
         }
-        self.count += 1;
+        self.min = if self.count == 0 { sample } else { self.min.min(sample) };
         self.max = self.max.max(sample);
-        let at = self.lowest.partition_point(|low| *low <= sample);
-        if at < LOWEST {
-            self.lowest.truncate(LOWEST - 1);
-            self.lowest.insert(at, sample);
+        self.count += 1;
+        match &mut self.many {
+            Some(many) => many.record(sample),
+            None => {
+                self.exact.push(sample);
+                if self.exact.len() > EXACT {
+                    self.exact.sort_unstable();
+                    self.many = Many::of(&std::mem::take(&mut self.exact)).map(Box::new);
+                }
+            }
         }
-        match &mut self.histogram {
-            Some(histogram) => histogram.saturating_record(sample.as_micros()),
-            None if self.first.len() < INLINE => self.first.push(sample),
-            None => self.spill(sample),
-        }
-    }
-
-    fn spill(&mut self, sample: Span) {
-        let Ok(mut histogram) = Histogram::new_with_bounds(1, LONGEST_MICROS, 2) else { return };
-        for earlier in self.first.drain(..) {
-            histogram.saturating_record(earlier.as_micros());
-        }
-        histogram.saturating_record(sample.as_micros());
-        self.histogram = Some(Box::new(histogram));
     }
 
     /// Number of samples.
@@ -121,13 +141,14 @@ impl Distribution {
     /// The smallest sample.
     #[must_use]
     pub fn min(&self) -> Option<Span> {
-        self.lowest.first().copied()
+        (self.count > 0).then_some(self.min)
     }
 
-    /// The median, where there is a sample.
+    /// The median, where there is a sample. Not for every packet: it looks at all samples.
     #[must_use]
     pub fn median(&self) -> Option<Span> {
-        self.quantiles().map(|quantiles| quantiles.p50)
+        let [median] = self.percentiles([50])?;
+        Some(median)
     }
 
     /// The robust floor.
@@ -140,39 +161,77 @@ impl Distribution {
         if self.count < 10 {
             return self.min().map(|value| Floor { value, method: FloorMethod::Min });
         }
-        let rank = self.count.div_ceil(FLOOR_SHARE).clamp(2, LOWEST as u64);
-        let value = *self.lowest.get(usize::try_from(rank).ok()?.checked_sub(1)?)?;
+        let place = self.count.div_ceil(FLOOR_SHARE).clamp(2, LOWEST as u64) as usize - 1;
+        let value = match &self.many {
+            Some(many) => *many.lowest.get(place)?,
+            None => *self.exact.clone().select_nth_unstable(place).1,
+        };
         Some(Floor { value, method: FloorMethod::P2 })
     }
 
     /// Everything that is reported; `None` without a sample.
     #[must_use]
     pub fn quantiles(&self) -> Option<Quantiles> {
+        let [p5, p10, p25, p50, p75, p95] = self.percentiles([5, 10, 25, 50, 75, 95])?;
+        Some(Quantiles { samples: self.count, min: self.min, p5, p10, p25, p50, p75, p95, max: self.max })
+    }
+
+    /// Percentiles by nearest rank, in the order of `percents`, which rise; `None` without a sample.
+    fn percentiles<const N: usize>(&self, percents: [usize; N]) -> Option<[Span; N]> {
         let min = self.min()?;
-        let mut sorted = self.first.clone();
-        sorted.sort_unstable();
-        let at = |percent: u64| match &self.histogram {
-            // A bucket's upper edge may lie beyond the extremes, which are known exactly.
-            Some(histogram) => {
-                let micros = histogram.value_at_quantile(percent as f64 / 100.0);
+        if let Some(many) = &self.many {
+            return Some(percents.map(|percent| {
+                let micros = many.histogram.value_at_quantile(percent as f64 / 100.0);
+                // A bucket's upper edge may lie beyond the extremes, which are known exactly.
                 Span::from_micros(i64::try_from(micros).unwrap_or(i64::MAX)).clamp(min, self.max)
-            }
-            None => {
-                let rank = (sorted.len() as u64 * percent).div_ceil(100).max(1);
-                sorted.get(rank as usize - 1).copied().unwrap_or(min)
-            }
-        };
-        Some(Quantiles {
-            samples: self.count,
-            min,
-            p5: at(5),
-            p10: at(10),
-            p25: at(25),
-            p50: at(50),
-            p75: at(75),
-            p95: at(95),
-            max: self.max,
-        })
+            }));
+        }
+        let mut samples = self.exact.clone();
+        let mut settled = 0;
+        Some(percents.map(|percent| {
+            let rank = (samples.len() * percent).div_ceil(100).max(1);
+            let rest = samples.get_mut(settled..).unwrap_or_default();
+            let place = (rank - 1).saturating_sub(settled);
+            let found = if place < rest.len() { *rest.select_nth_unstable(place).1 } else { min };
+            settled = rank - 1;
+            found
+        }))
+    }
+}
+
+/// Share of new samples after which a running median is worked out anew: an eighth, which moves it by few per cent.
+const STALE: u64 = 8;
+
+/// A distribution whose median is asked for often.
+#[derive(Clone, Debug, Default)]
+pub struct RunningMedian {
+    samples: Distribution,
+    median: Option<Span>,
+    /// Number of samples at which it is worked out anew.
+    due: u64,
+}
+
+impl RunningMedian {
+    /// Adds a sample.
+    pub fn record(&mut self, sample: Span) {
+        self.samples.record(sample);
+        let count = self.samples.count();
+        if count >= self.due {
+            self.median = self.samples.median();
+            self.due = count + (count / STALE).max(1);
+        }
+    }
+
+    /// The median of the samples, those of the last eighth left out; `None` without a sample.
+    #[must_use]
+    pub const fn median(&self) -> Option<Span> {
+        self.median
+    }
+
+    /// All samples.
+    #[must_use]
+    pub const fn samples(&self) -> &Distribution {
+        &self.samples
     }
 }
 
@@ -198,6 +257,44 @@ mod tests {
         let q = of((1..=20).rev()).quantiles().unwrap();
         assert_eq!((q.samples, q.min, q.max), (20, Span::from_millis(1), Span::from_millis(20)));
         assert_eq!((q.p5, q.p50, q.p95), (Span::from_millis(1), Span::from_millis(10), Span::from_millis(19)));
+    }
+
+    #[test]
+    fn up_to_512_samples_are_exact_and_one_more_is_right_to_a_percent() {
+        // 7919 is prime: every value from 0 to n - 1 once, out of order.
+        let shuffled = |n: i64| (0..n).map(move |i| i * 7919 % n);
+        for n in [10, 99, 512] {
+            let (found, rank) = (of(shuffled(n)), |percent: i64| Span::from_millis((n * percent + 99) / 100 - 1));
+            let q = found.quantiles().unwrap();
+            assert_eq!([q.p5, q.p10, q.p25, q.p50, q.p75, q.p95], [5, 10, 25, 50, 75, 95].map(rank));
+            assert_eq!(
+                (found.median(), found.floor().map(|floor| floor.value)),
+                (Some(rank(50)), Some(rank(2).max(Span::from_millis(1))))
+            );
+        }
+        let (few, many) = (of(shuffled(512)), of(shuffled(513)));
+        assert_eq!(few.floor(), many.floor());
+        let error = |a: Span, b: Span| (a.as_millis_f64() / b.as_millis_f64() - 1.0).abs();
+        assert!(error(few.quantiles().unwrap().p50, many.quantiles().unwrap().p50) < 0.015);
+    }
+
+    #[test]
+    fn the_smallest_stay_exact_among_many() {
+        let mut distribution = of((0..600).map(|i| 1_000 + i));
+        (0..20).rev().for_each(|ms| distribution.record(Span::from_millis(ms)));
+        assert_eq!(distribution.floor().unwrap().value, Span::from_millis(12), "the 13th of 620");
+        assert_eq!(distribution.min(), Some(Span::ZERO));
+    }
+
+    #[test]
+    fn a_running_median_follows() {
+        let mut running = RunningMedian::default();
+        assert_eq!(running.median(), None);
+        for i in 1..=1_000 {
+            running.record(Span::from_millis(i));
+            let lag = running.samples().median().unwrap() - running.median().unwrap();
+            assert!(lag <= Span::from_millis(i / 15 + 1), "{lag:?} at {i}");
+        }
     }
 
     #[test]

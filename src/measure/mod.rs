@@ -10,3 +10,4 @@ pub mod handshake;
 pub mod keystroke;
 pub mod quality;
 pub mod tsval;
+mod window;

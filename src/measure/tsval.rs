@@ -9,6 +9,7 @@
 
 use std::collections::VecDeque;
 
+use super::window::Window;
 use crate::time::{Span, Timestamp};
 
 /// TSvals in flight that are remembered.
@@ -77,9 +78,8 @@ pub struct SenderClock {
     last: Option<(u32, Timestamp)>,
     /// Ticks since the first segment; TSval itself wraps.
     ticks: i64,
-    /// Delays of the last segments that were stamped, as a ring: `stamped` counts them all.
-    delays: Box<[Span]>,
-    stamped: usize,
+    /// Delays of the last segments that were stamped.
+    delays: Window<RECENT>,
     stamped_ticks: Option<i64>,
 }
 
@@ -94,7 +94,7 @@ impl SenderClock {
     }
 
     /// When the segment that was just noted was sent by the sender's clock, counted from the sender's first segment; `None`
-    /// before the rate is known, and where the clock is too coarse to help. Not for every packet: it sorts.
+    /// before the rate is known, and where the clock is too coarse to help.
     ///
     /// TSval is cut to a tick. Where the path's jitter is smaller than that, the arrival tells where in the tick the segment
     /// was sent; where it is larger, the middle of the tick is the best guess.
@@ -104,15 +104,9 @@ impl SenderClock {
         let tick = Span::from_nanos(1_000_000_000 / i64::from(hz));
         let by_clock = tick.times(self.ticks);
         let delay = delay - by_clock;
-        if self.delays.is_empty() {
-            self.delays = vec![delay; RECENT].into();
-        }
         // One delay a tick: a message cut into many segments is one observation of the path.
         if self.stamped_ticks != Some(self.ticks) {
-            if let Some(slot) = self.delays.get_mut(self.stamped % RECENT) {
-                *slot = delay;
-            }
-            self.stamped += 1;
+            self.delays.push(delay);
             self.stamped_ticks = Some(self.ticks);
         }
         Some(by_clock + self.within_tick(delay, tick))
@@ -132,12 +126,8 @@ impl SenderClock {
 
     /// Where in its tick a segment with this delay was sent.
     fn within_tick(&self, delay: Span, tick: Span) -> Span {
-        let mut recent = [Span::ZERO; RECENT];
-        recent.iter_mut().zip(&*self.delays).for_each(|(to, from)| *to = *from);
-        let sorted = recent.get_mut(..self.stamped.min(RECENT)).unwrap_or_default();
-        sorted.sort_unstable();
-        let least = sorted.first().copied().unwrap_or(delay);
-        let middle = sorted.get(sorted.len() / 2).copied().unwrap_or(delay);
+        let least = self.delays.min().unwrap_or(delay);
+        let middle = self.delays.median().unwrap_or(delay);
         let jitter = (middle - least).as_nanos() as f64 / tick.as_nanos() as f64;
         let weight = 1.0 / (1.0 + (jitter / USEFUL_JITTER).powi(2));
         let by_arrival = (delay - least).clamp(Span::ZERO, tick).as_nanos() as f64;

@@ -23,7 +23,7 @@ use self::{
     repeat::Holds,
     silence::{Ended, SilentRun},
 };
-use super::estimate::{Distribution, Quantiles};
+use super::estimate::{Distribution, Quantiles, RunningMedian};
 use crate::{
     cue::{Input, Output, OutputKind, Terminal},
     flow::{PerSide, Side},
@@ -170,7 +170,7 @@ pub struct Keystrokes {
     intervals: Distribution,
     fast_intervals: u64,
     paste_intervals: Distribution,
-    echoes: Distribution,
+    echoes: RunningMedian,
     responses: Distribution,
 }
 
@@ -294,7 +294,7 @@ impl Keystrokes {
         Some(KeystrokeSummary {
             reliability,
             interval,
-            echo: self.echoes.quantiles(),
+            echo: self.echoes.samples().quantiles(),
             response: self.responses.quantiles(),
             origin,
             origin_reason,

@@ -12,7 +12,7 @@ use std::collections::VecDeque;
 
 use crate::{
     cue::DataRange,
-    measure::estimate::Distribution,
+    measure::estimate::RunningMedian,
     time::{Span, Timestamp},
 };
 
@@ -60,7 +60,7 @@ pub(super) struct Beat {
 pub(super) struct Holds {
     decided: VecDeque<Beat>,
     last_repeated: bool,
-    pace: Distribution,
+    pace: RunningMedian,
 }
 
 impl Holds {
@@ -101,7 +101,7 @@ impl Holds {
     }
 
     fn known_pace(&self) -> Option<Span> {
-        if self.pace.count() < PACE_KNOWN {
+        if self.pace.samples().count() < PACE_KNOWN {
             return None;
         }
         self.pace.median()
