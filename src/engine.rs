@@ -365,6 +365,7 @@ impl Engine {
             flow.halves.swap();
             flow.mac.swap();
             flow.attached.guess.swap();
+            flow.attached.handshake.swap();
             flow.attached.clock.swap();
         } else if session.roles_known() && flow.evidence != Evidence::Syn {
             flow.evidence = Evidence::Banner;

@@ -133,6 +133,20 @@ fn a_session_outlives_other_flows_and_times_out_in_the_end() {
 }
 
 #[test]
+fn a_reverse_session_has_its_handshake_the_right_way_round() {
+    let mut tap = Tap::new();
+    tap.open(0, 1_000, 5_000);
+    // KEXDH_INIT: whoever accepted the connection is SSH's client.
+    let packet = [0, 0, 0, 12, 4, 30, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    tap.send(100, SERVER, CLIENT, 5_012, 1_012, "A", &packet);
+    tap.send(130, CLIENT, SERVER, 1_012, 5_028, "A", b"");
+    let reports = tap.finish();
+    assert_eq!((reports[0].endpoints.client.ip, reports[0].evidence), (SERVER.0.into(), Evidence::Banner));
+    assert_eq!(reports[0].rtt.client.handshake, Some(Span::from_millis(2)));
+    assert_eq!(reports[0].rtt.server.handshake, Some(Span::from_millis(30)));
+}
+
+#[test]
 fn without_a_syn_the_port_tells_the_client_and_then_the_guess() {
     let ssh = (SERVER.0, 22);
     let mut tap = Tap::new();
