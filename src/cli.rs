@@ -138,6 +138,11 @@ pub struct AnalyzeArgs {
     #[arg(long)]
     pub fail_on_finding: bool,
 
+    /// Report all other TCP and UDP flows too, each when it ends, as `session` records of protocol `unknown`: handshake, smallest
+    /// round trip, counts. They are never accused: with a claim they are `undecided`. Takes more time and memory.
+    #[arg(long)]
+    pub all_flows: bool,
+
     /// Add one record a keystroke. Runs of keys without echo are only counted unless `=all` (OpenSSH's server feigns echoes
     /// for passwords typed into a terminal: those look like any other keys).
     #[arg(long, value_enum, value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "echoed")]

@@ -36,7 +36,8 @@ pub(super) fn analyze(
 ) -> io::Result<ExitStatus> {
     let started = Instant::now();
     let slices = evidence.as_ref().map(|_| SliceLimits::default());
-    let limits = EngineLimits { vlan_in_key: config.vlan_in_key, slices, ..EngineLimits::default() };
+    let (vlan_in_key, all_flows) = (config.vlan_in_key, config.all_flows);
+    let limits = EngineLimits { vlan_in_key, all_flows, slices, ..EngineLimits::default() };
     let mut engine = Engine::new(limits).with_pseudonyms(config.pseudonyms.clone());
     let fail_on_finding = config.fail_on_finding;
     let mut merge = Merge::new(config.inputs.iter().cloned());
@@ -153,7 +154,7 @@ impl<'a, W: Write> Writer<'a, W> {
             for event in self.events.drain(..) {
                 match &event {
                     Event::Session(session) => {
-                        self.sessions += 1;
+                        self.sessions += u64::from(session.report.is_session());
                         self.implausible += u64::from(session.verdict() == Verdict::Implausible);
                     }
                     Event::Alert(alert) => {
@@ -170,8 +171,12 @@ impl<'a, W: Write> Writer<'a, W> {
                 }
                 self.format.event(&event, &mut self.buffer);
             }
+            // Not at the end only: with the capture very many flows may end.
+            if self.buffer.len() >= WRITE_AT {
+                self.flush()?;
+            }
         }
-        if self.buffer.len() >= WRITE_AT { self.flush() } else { Ok(()) }
+        Ok(())
     }
 
     fn finish(mut self, summary: &Summary) -> io::Result<()> {
