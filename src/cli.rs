@@ -48,6 +48,15 @@ pub enum When {
     Never,
 }
 
+/// When to show how far a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProgressWhen {
+    /// On a terminal.
+    Auto,
+    /// Never.
+    Never,
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -133,6 +142,11 @@ pub struct AnalyzeArgs {
     /// addresses in it are pseudonyms.
     #[arg(long, value_name = "DIR")]
     pub save_evidence: Option<PathBuf>,
+
+    /// When to show on standard error how far the inputs were read. `auto` is on a terminal, unless -q is given; the bar
+    /// vanishes at the end. Of standard input only the rate is known.
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = ProgressWhen::Auto)]
+    pub progress: ProgressWhen,
 
     /// End with 1 if at least one session is implausible.
     #[arg(long)]

@@ -7,7 +7,7 @@ use std::{
 
 use tracing::{debug, info, warn};
 
-use super::{ExitStatus, evidence::EvidenceFolder};
+use super::{ExitStatus, evidence::EvidenceFolder, screen::Progress};
 use crate::{
     capture::{InputStatus, Merge, Outcome, Selection},
     cli::{KeystrokeChoice, OutputFormat},
@@ -32,6 +32,7 @@ pub(super) fn analyze(
     config: AnalyzeConfig,
     mut selection: Selection,
     evidence: Option<EvidenceFolder>,
+    mut progress: Option<Progress>,
     out: &mut impl Write,
 ) -> io::Result<ExitStatus> {
     let started = Instant::now();
@@ -45,8 +46,12 @@ pub(super) fn analyze(
     let pseudonyms = config.pseudonyms;
     let correlator = Correlator::new(config.claims).with_pseudonyms(pseudonyms.clone());
     while let Some(batch) = merge.next_batch() {
+        let frames = batch.frames.len();
         engine.handle_batch(&selection.of(batch));
         writer.drain(&mut engine, &correlator)?;
+        if let Some(progress) = &mut progress {
+            progress.on_frames(frames, &merge);
+        }
     }
     engine.finish();
     writer.drain(&mut engine, &correlator)?;
