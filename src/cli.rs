@@ -48,6 +48,15 @@ pub enum When {
     Never,
 }
 
+/// When to show how far a run is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ProgressWhen {
+    /// On a terminal.
+    Auto,
+    /// Never.
+    Never,
+}
+
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -134,9 +143,19 @@ pub struct AnalyzeArgs {
     #[arg(long, value_name = "DIR")]
     pub save_evidence: Option<PathBuf>,
 
+    /// When to show on standard error how far the inputs were read. `auto` is on a terminal, unless -q is given; the bar
+    /// vanishes at the end. Of standard input only the rate is known.
+    #[arg(long, value_enum, value_name = "WHEN", default_value_t = ProgressWhen::Auto)]
+    pub progress: ProgressWhen,
+
     /// End with 1 if at least one session is implausible.
     #[arg(long)]
     pub fail_on_finding: bool,
+
+    /// Report all other TCP and UDP flows too, each when it ends, as `session` records of protocol `unknown`: handshake, smallest
+    /// round trip, counts. They are never accused: with a claim they are `undecided`. Takes more time and memory.
+    #[arg(long)]
+    pub all_flows: bool,
 
     /// Add one record a keystroke. Runs of keys without echo are only counted unless `=all` (OpenSSH's server feigns echoes
     /// for passwords typed into a terminal: those look like any other keys).

@@ -35,6 +35,8 @@ pub struct AnalyzeConfig {
     pub claims: Option<Claims>,
     /// Whether equal addresses and ports in different VLANs are different flows.
     pub vlan_in_key: bool,
+    /// Whether flows that are no sessions are reported too.
+    pub all_flows: bool,
     /// How to write results.
     pub format: OutputFormat,
     /// Where to; `None` for standard output.
@@ -133,6 +135,7 @@ impl AnalyzeConfig {
             pseudonyms: args.pseudonymize.as_deref().map(read_key).transpose()?.map(Arc::new),
             inputs: args.inputs,
             vlan_in_key: args.vlan_key,
+            all_flows: args.all_flows,
             format: args.format,
             output: args.output.filter(|path| path.as_os_str() != "-"),
             fail_on_finding: args.fail_on_finding,

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use crate::{
     event::{AlertEvent, ClaimEvent, Event, KeystrokeEvent, SessionEvent},
     evidence::Slice,
-    flow::{FlowKey, PerSide, Side, TransportKind},
+    flow::{FlowKey, PerSide, Side},
     judge::{
         Finding, Measured, PlaceClaim, Severity,
         claim::{ClaimedPlace, Claims, Found, Identity, Subject},
@@ -17,6 +17,10 @@ use crate::{
     pseudonym::Pseudonyms,
     time::Timestamp,
 };
+
+/// Why a flow that is no session is not judged. Its smallest round trip may be an accident, and where none was a bare
+/// acknowledgement it may contain whatever a program took.
+const UNIDENTIFIED: &str = "the flow was not identified, and keeps no history of round trips that could be judged";
 
 /// Observations in, events out, in the same order.
 #[derive(Debug, Default)]
@@ -95,7 +99,7 @@ fn disguise(report: &mut SessionReport, claim: Option<&mut ClaimEvent>, pseudony
     }
     let PerSide { client, server } = report.endpoints;
     let [client, server] = [client, server].map(|endpoint| (endpoint.ip.into(), endpoint.port));
-    report.community_id = FlowKey::of(client, server, TransportKind::Tcp).0.community_id();
+    report.community_id = FlowKey::of(client, server, report.transport).0.community_id();
     if let Some(claim) = claim {
         claim.identity = pseudonyms.name("id", &claim.identity);
         claim.claims_sha256 = pseudonyms.sha256(&claim.claims_sha256);
@@ -136,6 +140,9 @@ fn judge_identity(
         let name = pseudonyms.map_or_else(|| middlebox.name.clone(), |of| of.name("middlebox", &middlebox.name));
         let reason = format!("the client's TCP connection ends at the middlebox \"{name}\"");
         return (Some(claim), undecided(&reason));
+    }
+    if !report.is_session() {
+        return (Some(claim), undecided(UNIDENTIFIED));
     }
     let Some(sensor) = &claims.sensor.place else {
         return (Some(claim), undecided("the claims do not say where the sensor stands"));

@@ -8,6 +8,7 @@
 
 mod ahead;
 mod clock;
+mod ending;
 mod evidence;
 mod opening;
 mod session;
@@ -22,8 +23,9 @@ use std::{
 use self::{
     ahead::{AHEAD, Address},
     clock::{Clock, ClockOfFlow},
+    ending::Ready,
     evidence::session_id,
-    opening::{begins_anew, roles},
+    opening::{begins_anew, roles, roles_by_port},
     session::Session,
 };
 pub use crate::observation::Counters;
@@ -31,17 +33,17 @@ use crate::{
     evidence::{Slice, SliceKeeper, SliceLimits},
     flow::{
         Arrival, Attached, Evidence, Flow, FlowId, FlowTable, FragmentLimits, FragmentTable, Half, Life, Limits, PerSide,
-        SessionId, Side,
+        SessionId, Side, TransportKind,
     },
-    measure::handshake::Handshake,
-    observation::{Body, Observation, ObservationKey, SessionState},
+    measure::{handshake::Handshake, least::LeastRoundTrips},
+    observation::{Observation, ObservationKey, SessionState},
     protocol::{
         identify::{Guess, SSH_PORT, guess},
         ssh::Standing,
     },
     pseudonym::Pseudonyms,
     time::Timestamp,
-    wire::{Batch, Frame, Packet, TcpFlags, TcpSegment, Transport, Undecoded, peek},
+    wire::{Batch, Frame, Packet, TcpFlags, TcpSegment, Transport, UdpDatagram, Undecoded, peek},
 };
 
 /// A reset this far from where the stream stands is not the sender's own (RFC 5961 §3 wants it exact; a sensor has
@@ -62,6 +64,9 @@ pub struct EngineLimits {
     pub max_sessions: usize,
     /// Of the headers that are kept of each session; `None` keeps none.
     pub slices: Option<SliceLimits>,
+    /// Whether flows that are no sessions are reported too. They are timed from their first segment on then, which takes up to
+    /// 350 bytes more a TCP flow.
+    pub all_flows: bool,
 }
 
 impl Default for EngineLimits {
@@ -72,6 +77,7 @@ impl Default for EngineLimits {
             vlan_in_key: false,
             max_sessions: 1 << 16,
             slices: None,
+            all_flows: false,
         }
     }
 }
@@ -92,7 +98,7 @@ pub struct Engine {
     slices: Option<SliceKeeper>,
     pseudonyms: Option<Arc<Pseudonyms>>,
     counters: Counters,
-    ready: VecDeque<Observation>,
+    ready: VecDeque<Ready>,
     frame: u64,
 }
 
@@ -103,6 +109,8 @@ struct Attachment {
     guess: PerSide<Guess>,
     session: Option<Box<Session>>,
     slice: Option<Box<Slice>>,
+    /// Only where flows that are no sessions are reported.
+    least: Option<Box<LeastRoundTrips>>,
     clock: ClockOfFlow,
 }
 
@@ -171,16 +179,21 @@ impl Engine {
             }
             self.stream_time = frame.time;
         }
+        let before = self.ready.len();
         self.count(frame);
         self.clock.on_frame(frame.input, frame.time);
         match (address, peek(frame)) {
             (Some(address), Some(packet)) => match &packet.transport {
                 Transport::Tcp(segment) => self.handle_tcp(frame, &packet, segment, address),
-                _ => self.handle_udp(frame, &packet, address),
+                Transport::Udp(datagram) => self.handle_udp(frame, &packet, *datagram, address),
+                Transport::Fragment(_) | Transport::Gre(_) | Transport::Other(_) => self.handle_unusual(frame),
             },
             _ => self.handle_unusual(frame),
         }
         self.counters.clock_steps = self.clock.steps();
+        if self.ready.len() > before + 1 {
+            self.sort_ready(before);
+        }
     }
 
     /// When the next deadline falls due, as far as is known. It may turn out to be idle.
@@ -205,10 +218,10 @@ impl Engine {
 
     /// The next observation, in order.
     pub fn poll_observation(&mut self) -> Option<Observation> {
-        self.ready.pop_front()
+        self.ready.pop_front().map(Ready::into_observation)
     }
 
-    /// The capture is over: every session ends.
+    /// The capture is over: every flow ends.
     pub fn finish(&mut self) {
         self.deadlines.clear();
         let now = self.stream_time;
@@ -243,7 +256,7 @@ impl Engine {
 
     /// Puts what became ready behind the first `before` observations in order.
     fn sort_ready(&mut self, before: usize) {
-        self.ready.make_contiguous().get_mut(before..).unwrap_or_default().sort_by_key(|observation| observation.key);
+        self.ready.make_contiguous().get_mut(before..).unwrap_or_default().sort_by_key(Ready::key);
     }
 
     fn count(&mut self, frame: &Frame<'_>) {
@@ -266,17 +279,18 @@ impl Engine {
         packet.encapsulation.vlan.filter(|_| self.limits.vlan_in_key)
     }
 
-    fn handle_udp(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, address: &Address) {
+    fn handle_udp(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, datagram: UdpDatagram, address: &Address) {
         let &Address { key, hash, sender } = address;
         let id = self.table.find(&key, hash).unwrap_or_else(|| {
             self.counters.udp_flows += 1;
-            self.insert(Flow::new(key, sender, Evidence::FirstSeen, false, frame, packet.encapsulation))
+            let (side, evidence) = roles_by_port(key.endpoint(sender), key.endpoint(sender.other()));
+            let client = if side == Side::Client { sender } else { sender.other() };
+            self.insert(Flow::new(key, client, evidence, false, frame, packet.encapsulation))
         });
-        if let Some(flow) = self.table.get_mut(id) {
-            flow.last_time = flow.last_time.max(frame.time);
-            let side = flow.side_of(sender);
-            flow.halves.get_mut(side).traffic.packets += 1;
-        }
+        let Some(flow) = self.table.get_mut(id) else { return };
+        let side = flow.note_packet(sender, frame.time, packet.mac);
+        flow.halves.get_mut(side).observe_datagram(packet.ip.ttl, frame.original_len, datagram.payload_len);
+        flow.attached.clock.on_packet(&self.clock);
     }
 
     #[inline(always)] // the way of nearly every frame; the other call is of packets that came wrapped
@@ -298,11 +312,7 @@ impl Engine {
             }
         };
         let Some(flow) = self.table.get_mut(id) else { return };
-        let side = flow.side_of(sender);
-        flow.last_time = flow.last_time.max(frame.time);
-        if let Some(mac) = packet.mac.filter(|_| flow.mac.client.is_none() || flow.mac.server.is_none()) {
-            flow.note_mac(side, mac);
-        }
+        let side = flow.note_packet(sender, frame.time, packet.mac);
         let half = flow.halves.get_mut(side);
         let next = half.next;
         half.stack.note(segment, packet.ip.ttl);
@@ -310,6 +320,9 @@ impl Engine {
         self.counters.duplicated += u64::from(arrival == Arrival::Duplicate);
         flow.attached.handshake.on_segment(side, segment, arrival, frame.time);
         flow.attached.clock.on_segment(&mut self.clock, side, segment, frame.time);
+        if let Some(least) = &mut flow.attached.least {
+            least.on_segment(side, segment, arrival, frame.time);
+        }
         let reset =
             segment.flags.has(TcpFlags::RST) && next.is_none_or(|next| segment.seq.since(next).unsigned_abs() <= RESET_REACH);
         let closes = flow.life == Life::Open && (reset || (flow.halves.client.finished && flow.halves.server.finished));
@@ -365,6 +378,8 @@ impl Engine {
             flow.halves.swap();
             flow.mac.swap();
             flow.attached.guess.swap();
+            flow.attached.handshake.swap();
+            flow.attached.least.iter_mut().for_each(|least| least.swap());
             flow.attached.clock.swap();
         } else if session.roles_known() && flow.evidence != Evidence::Syn {
             flow.evidence = Evidence::Banner;
@@ -375,7 +390,7 @@ impl Engine {
         let (frame, ready) = (self.frame, &mut self.ready);
         session.take_keystrokes(|sequence, body| {
             let key = ObservationKey { frame, time, session: session_id, sequence };
-            ready.push_back(Observation { key, body });
+            ready.push_back(Ready::Observation(Observation { key, body }));
         });
         if standing == Standing::NotOurs {
             flow.attached.session = None;
@@ -400,7 +415,7 @@ impl Engine {
         let (frame, ready) = (self.frame, &mut self.ready);
         session.take_keystrokes(|sequence, body| {
             let key = ObservationKey { frame, time, session: session_id, sequence };
-            ready.push_back(Observation { key, body });
+            ready.push_back(Ready::Observation(Observation { key, body }));
         });
         if let Some(deadline) = deadline {
             self.quiet_until = self.quiet_until.min(deadline);
@@ -411,32 +426,12 @@ impl Engine {
     fn insert(&mut self, mut flow: Flow<Attachment>) -> FlowId {
         let now = flow.first_time;
         flow.attached.clock = ClockOfFlow::new(&self.clock);
+        flow.attached.least = (self.limits.all_flows && flow.key.transport() == TransportKind::Tcp).then(Box::default);
         let (id, evicted) = self.table.insert(flow);
         if let Some(evicted) = evicted {
             self.end_flow(evicted, SessionState::Evicted, now);
         }
         id
-    }
-
-    /// A flow has left the table; a session is reported.
-    fn end_flow(&mut self, mut flow: Flow<Attachment>, state: SessionState, time: Timestamp) {
-        let slice = self.take_headers(&mut flow.attached);
-        let Some(mut session) = flow.attached.session.take() else { return };
-        self.sessions -= 1;
-        if !session.is_confirmed() {
-            return;
-        }
-        self.counters.identified += 1;
-        let mut report = session.finish(&flow, flow.attached.handshake.rtt(), state);
-        report.quality.clock_steps = flow.attached.clock.steps();
-        report.slice = slice;
-        self.counters.interactive += u64::from(report.keystrokes.is_some_and(|keystrokes| keystrokes.count > 0));
-        let (frame, ready, id) = (self.frame, &mut self.ready, session.id());
-        session.take_keystrokes(|sequence, body| {
-            ready.push_back(Observation { key: ObservationKey { frame, time, session: id, sequence }, body });
-        });
-        let key = ObservationKey { frame, time, session: id, sequence: session.next_sequence() };
-        self.ready.push_back(Observation { key, body: Body::SessionEnded(Box::new(report)) });
     }
 }
 

@@ -18,7 +18,7 @@ use crate::{
 /// One record.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// A session, judged.
+    /// A session, judged; or another flow, where those are reported too.
     Session(Box<SessionEvent>),
     /// A keystroke of a session.
     Keystroke(KeystrokeEvent),
@@ -98,7 +98,7 @@ pub struct AlertEvent {
 pub struct Summary {
     /// What the engine counted.
     pub counters: Counters,
-    /// Sessions reported.
+    /// Sessions reported; other flows are not among them.
     pub sessions: u64,
     /// Alerts raised.
     pub alerts: u64,

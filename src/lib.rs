@@ -52,8 +52,8 @@
 //!    on how many engines there are.
 //! 7. Gaps are input. What was not captured is told to whoever reads the stream; nobody guesses across it.
 //! 8. Every table has a cap, an age and a counter of what it dropped. Sessions are evicted last.
-//! 9. A flow that is not identified costs a few hundred bytes: counters and sequence state, no history. Histograms exist for
-//!    sessions only. Nothing is allocated and no string is made per packet, IP fragments aside.
+//! 9. A flow that is not identified costs a few hundred bytes: counters and sequence state, no history. Only where such flows are
+//!    reported too, the smallest of their round trips is kept, for some 300 bytes more. Histograms exist for sessions only. Nothing is allocated and no string is made per packet, IP fragments aside.
 //! 10. Bytes from the wire never panic: arithmetic on them wraps or is checked, and no index is taken without a look.
 //! 11. Strings from the network are hostile until [`output::escape`] has written them out.
 //! 12. Claims are matched by real addresses in the correlator; with a key to pseudonymize, no event holds any.

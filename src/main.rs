@@ -9,18 +9,19 @@ use std::{
 use clap::Parser;
 use keywitness::{
     cli::{Cli, Manner, When},
-    run,
+    run::{self, Screen},
 };
 use tracing::level_filters::LevelFilter;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    log(cli.manner);
-    ExitCode::from(run::run(cli) as u8)
+    let screen = Screen::default();
+    log(cli.manner, screen.clone());
+    ExitCode::from(run::run(cli, &screen) as u8)
 }
 
 /// Log lines go to standard error.
-fn log(manner: Manner) {
+fn log(manner: Manner, screen: Screen) {
     let color = match manner.color {
         When::Auto => io::stderr().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
         When::Always => true,
@@ -33,6 +34,6 @@ fn log(manner: Manner) {
         (1, _) => LevelFilter::ERROR,
         _ => LevelFilter::OFF,
     };
-    let log = tracing_subscriber::fmt().with_writer(io::stderr).with_max_level(level).with_ansi(color);
+    let log = tracing_subscriber::fmt().with_writer(move || screen.clone()).with_max_level(level).with_ansi(color);
     log.with_target(false).without_time().init();
 }

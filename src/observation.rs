@@ -6,10 +6,11 @@ use std::{net::IpAddr, sync::Arc};
 
 use crate::{
     evidence::Slice,
-    flow::{Endpoint, Evidence, PerSide, SessionId, StackMarks, Traffic},
+    flow::{Endpoint, Evidence, PerSide, SessionId, StackMarks, Traffic, TransportKind},
     measure::{
         estimate::{Floor, Quantiles},
         keystroke::{Keystroke, KeystrokeSummary},
+        least::Least,
         quality::Quality,
     },
     protocol::ssh,
@@ -50,7 +51,7 @@ pub enum Body {
         /// The last client-side round trip before it became known.
         client_rtt: Option<Span>,
     },
-    /// A session has ended, or the capture has.
+    /// A session has ended, or the capture has; or any other flow, where those are reported too.
     SessionEnded(Box<SessionReport>),
 }
 
@@ -78,7 +79,7 @@ pub enum IdentifiedBy {
     Port,
 }
 
-/// Everything that an engine knows of a session.
+/// Everything that an engine knows of a session, or of a flow that is none.
 #[derive(Clone, Debug)]
 pub struct SessionReport {
     /// Identifier.
@@ -97,14 +98,16 @@ pub struct SessionReport {
     pub end: Timestamp,
     /// Both endpoints, by role.
     pub endpoints: PerSide<Endpoint>,
+    /// Transport protocol.
+    pub transport: TransportKind,
     /// VLAN and tunnel of the first frame.
     pub encapsulation: Encapsulation,
     /// Hardware addresses, by role.
     pub mac: PerSide<Option<[u8; 6]>>,
     /// Why the client is believed to be the client.
     pub evidence: Evidence,
-    /// Why this is believed to be SSH.
-    pub identified_by: IdentifiedBy,
+    /// Why this is believed to be SSH; `None` for a flow that is no session.
+    pub identified_by: Option<IdentifiedBy>,
     /// Its beginning was not captured.
     pub midstream: bool,
     /// What the handshake said in clear.
@@ -141,6 +144,8 @@ pub struct RoundTrips {
     pub handshake: Option<Span>,
     /// Of data to its acknowledgement, the handshake's among them.
     pub samples: Option<Quantiles>,
+    /// All that is kept of them for a flow that is no session; nothing else is known of its round trips then.
+    pub least: Option<Least>,
     /// How many of them an acknowledgement without data completed: TCP's own answer. One that waits for the next data
     /// contains whatever the program, or the person, took.
     pub prompt: u64,
@@ -151,7 +156,27 @@ pub struct RoundTrips {
     pub repeated_floor: Option<Floor>,
 }
 
+impl RoundTrips {
+    /// How many samples there were.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.samples.map(|quantiles| quantiles.samples).or_else(|| self.least.map(|least| least.samples)).unwrap_or_default()
+    }
+
+    /// The smallest sample.
+    #[must_use]
+    pub fn min(&self) -> Option<Span> {
+        self.samples.map(|quantiles| quantiles.min).or_else(|| self.least.map(|least| least.min))
+    }
+}
+
 impl SessionReport {
+    /// Whether this is a session, and not some other flow.
+    #[must_use]
+    pub const fn is_session(&self) -> bool {
+        self.identified_by.is_some()
+    }
+
     /// The address of the end that types.
     #[must_use]
     pub const fn client_ip(&self) -> IpAddr {

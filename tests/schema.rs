@@ -4,8 +4,13 @@
 
 #[path = "schema/fields.rs"]
 mod fields;
+#[expect(dead_code, reason = "captures are written here, not read")]
+#[path = "program/pcap.rs"]
+mod pcap;
 #[expect(dead_code, reason = "no times are read here")]
 mod program;
+#[path = "program/traffic.rs"]
+mod traffic;
 
 use std::{collections::BTreeMap, env, fs, io::Write, process::Stdio, thread};
 
@@ -89,6 +94,19 @@ fn every_record_of_every_capture_is_valid() {
         }
     }
     assert_eq!(seen.keys().collect::<Vec<_>>(), ["alert", "keystroke", "session", "summary"]);
+}
+
+#[test]
+fn every_record_of_other_flows_is_valid() {
+    let validators = validators();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("flows.pcap");
+    let format = pcap::Classic { big_endian: false, microseconds: false };
+    fs::write(&file, format.write(&traffic::Traffic::of_all_sorts().0)).unwrap();
+    let options = ["analyze", "--format", "ndjson", "--all-flows", "--claims", "pcaps/claims.toml"];
+    let records = keywitness(options.into_iter().chain([file.to_str().unwrap()])).records();
+    assert_eq!(records.len(), 5);
+    records.iter().for_each(|record| assert_valid(validators.get(record["record"].as_str().unwrap()).unwrap(), record));
 }
 
 #[test]

@@ -2,10 +2,12 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
+use std::fs::Metadata;
 use std::path::{Path, PathBuf};
 
 use super::file::{BATCH, CaptureError, Reader};
 use super::folder::{self, Entry};
+use super::meter::Meter;
 use crate::time::{Span, Timestamp};
 use crate::wire::Batch;
 
@@ -66,6 +68,7 @@ pub struct Merge {
     /// The input that gave the last batch, and is not in `due`.
     running: Option<usize>,
     next_number: u64,
+    meter: Meter,
 }
 
 impl Merge {
@@ -84,12 +87,26 @@ impl Merge {
         self.inputs.iter().map(|input| input.status.path.as_str())
     }
 
+    /// Bytes that were read so far, as they lie in the inputs: compressed where they are. Looks at first frames do not count.
+    #[must_use]
+    pub fn bytes_read(&self) -> u64 {
+        self.meter.bytes()
+    }
+
+    /// Bytes that there are to read and were read, as far as is known when the first batch is out: by then whatever is no capture
+    /// was found out. None where an input is a stream, of which nobody knows.
+    #[must_use]
+    pub fn size(&self) -> Option<u64> {
+        self.inputs.iter().map(|input| input.source.size()).sum()
+    }
+
     fn from_inputs(inputs: impl Iterator<Item = Input>) -> Self {
         let inputs: Vec<_> = inputs.collect();
         Self {
             due: (0..inputs.len()).map(|input| Reverse((Timestamp::MIN, input))).collect(),
             running: None,
             next_number: 0,
+            meter: Meter::default(),
             inputs,
         }
     }
@@ -148,7 +165,7 @@ impl Merge {
     /// Brings an input one step further and queues it by the time of its next frame, if it has one.
     fn advance(&mut self, index: usize) {
         let alone = self.inputs.len() == 1;
-        let head = self.inputs.get_mut(index).and_then(|input| input.advance(alone));
+        let head = self.inputs.get_mut(index).and_then(|input| input.advance(alone, &self.meter));
         self.due.extend(head.map(|time| Reverse((time, index))));
     }
 }
@@ -236,8 +253,8 @@ impl Input {
 
     /// One step: look, open, or read on. The time of the next frame; none if there is no more, and then
     /// the reader is dropped and its file closed.
-    fn advance(&mut self, alone: bool) -> Option<Timestamp> {
-        match self.source.step(alone) {
+    fn advance(&mut self, alone: bool, meter: &Meter) -> Option<Timestamp> {
+        match self.source.step(alone, meter) {
             Ok(head) => head,
             Err(error) => {
                 self.fail(error);
@@ -248,9 +265,9 @@ impl Input {
 }
 
 impl Source {
-    fn step(&mut self, alone: bool) -> Result<Option<Timestamp>, CaptureError> {
+    fn step(&mut self, alone: bool, meter: &Meter) -> Result<Option<Timestamp>, CaptureError> {
         match std::mem::replace(self, Self::Done) {
-            Self::Unseen(path) if path == Path::new("-") => self.run(Reader::stdin()),
+            Self::Unseen(path) if path == Path::new("-") => self.run(Reader::stdin().metered(meter)),
             Self::Unseen(path) if !alone && path.is_file() => {
                 let mut reader = Reader::open_with(&path, PEEK_SIZE)?;
                 if reader.fill()? {
@@ -258,9 +275,19 @@ impl Source {
                 }
                 Ok(reader.head_time())
             }
-            Self::Unseen(path) | Self::Waiting(path) => self.run(Reader::open(&path)?),
+            Self::Unseen(path) | Self::Waiting(path) => self.run(Reader::open(&path)?.metered(meter)),
             Self::Opened(reader) | Self::Running(reader) => self.run(reader),
             Self::Done => Ok(None),
+        }
+    }
+
+    fn size(&self) -> Option<u64> {
+        match self {
+            Self::Unseen(path) | Self::Waiting(path) => {
+                path.metadata().ok().filter(Metadata::is_file).map(|metadata| metadata.len())
+            }
+            Self::Opened(reader) | Self::Running(reader) => reader.size(),
+            Self::Done => Some(0),
         }
     }
 

@@ -18,6 +18,7 @@ mod file;
 mod filter;
 mod folder;
 mod merge;
+mod meter;
 #[cfg(test)]
 mod samples;
 mod selection;

@@ -35,7 +35,7 @@ impl Address {
     pub(super) fn of(packet: &Packet<'_>, table: &FlowTable<Attachment>, vlan_in_key: bool) -> Option<Self> {
         let (src_port, dst_port, kind) = match &packet.transport {
             Transport::Tcp(segment) => (segment.src_port, segment.dst_port, TransportKind::Tcp),
-            Transport::Udp { src_port, dst_port } => (*src_port, *dst_port, TransportKind::Udp),
+            Transport::Udp(datagram) => (datagram.src_port, datagram.dst_port, TransportKind::Udp),
             Transport::Fragment(_) | Transport::Gre(_) | Transport::Other(_) => return None,
         };
         let (key, sender) = FlowKey::of((packet.ip.source, src_port), (packet.ip.destination, dst_port), kind);

@@ -96,6 +96,11 @@ impl ClockOfFlow {
                 clock.on_forwards(last.second, stamp.second);
             }
         }
+        self.on_packet(clock);
+    }
+
+    /// Takes note of a packet that is no segment.
+    pub(super) const fn on_packet(&mut self, clock: &Clock) {
         self.now = clock.steps;
     }
 

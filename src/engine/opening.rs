@@ -27,6 +27,11 @@ pub(super) fn roles(source: Endpoint, destination: Endpoint, segment: &TcpSegmen
         let side = if segment.flags.has(TcpFlags::ACK) { Side::Server } else { Side::Client };
         return (side, Evidence::Syn);
     }
+    roles_by_port(source, destination)
+}
+
+/// Whether the sender of a flow's first packet is its client, where nothing but the ports can tell.
+pub(super) fn roles_by_port(source: Endpoint, destination: Endpoint) -> (Side, Evidence) {
     let is_service = |endpoint: Endpoint| endpoint.port < 1024;
     match (is_service(source), is_service(destination)) {
         (true, false) => (Side::Server, Evidence::Port),

@@ -1,6 +1,7 @@
 //! What the engine keeps of a flow that is a session, or may become one: the decoder, the measurers, and the cues carried
 //! from one to the others.
 
+use super::ending::report_headers;
 use crate::{
     cue::Cue,
     flow::{Arrival, Data, Flow, Item, PerSide, SessionId, Side, Stream},
@@ -192,23 +193,11 @@ impl Session {
             traffic
         });
         SessionReport {
-            id: self.id,
-            community_id: flow.key.community_id(),
-            input: flow.input,
-            client_isn: flow.halves.client.start.map(|start| start.0.wrapping_sub(1)),
-            state,
-            start: flow.first_time,
-            end: flow.last_time,
-            endpoints: PerSide { client: flow.key.endpoint(flow.client), server: flow.key.endpoint(flow.client.other()) },
-            encapsulation: flow.encapsulation,
-            mac: flow.mac,
-            evidence: flow.evidence,
-            identified_by: match (self.by_port, self.ssh.standing()) {
+            identified_by: Some(match (self.by_port, self.ssh.standing()) {
                 (true, _) => IdentifiedBy::Port,
                 (false, Standing::Both) => IdentifiedBy::Handshake,
                 _ => IdentifiedBy::Signature,
-            },
-            midstream: flow.midstream,
+            }),
             ssh: self.ssh.facts(),
             obfuscated: self.keystrokes.obfuscated(),
             stack: PerSide::from_fn(|side| Stack {
@@ -223,7 +212,7 @@ impl Session {
                 resolution: self.grain.resolution(),
                 ..Quality::of(&traffic) // of the clock the engine knows
             },
-            slice: None, // the engine has it
+            ..report_headers(flow, self.id, state)
         }
     }
 
@@ -248,7 +237,7 @@ impl Session {
         let undelayed = handshake.map(|value| Floor { value, method: FloorMethod::Handshake });
         let floor = repeated_floor.map(|floor| undelayed.filter(|handshake| handshake.value < floor.value).unwrap_or(floor));
         let prompt = *self.prompt.get(side);
-        RoundTrips { handshake, samples: distribution.quantiles(), prompt, floor, repeated_floor }
+        RoundTrips { handshake, samples: distribution.quantiles(), least: None, prompt, floor, repeated_floor }
     }
 
     /// Data of one side is timed against the acknowledgements of the other: the round trip belongs to who answers.

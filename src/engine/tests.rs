@@ -6,7 +6,7 @@ use etherparse::PacketBuilder;
 
 use super::*;
 use crate::{
-    observation::{IdentifiedBy, SessionReport},
+    observation::{Body, IdentifiedBy, SessionReport},
     time::Span,
     wire::LinkType,
 };
@@ -88,7 +88,7 @@ fn a_session_that_both_sides_finish_is_closed_and_its_stragglers_belong_to_it() 
     assert_eq!(reports.len(), 1);
     assert_eq!((reports[0].state, reports[0].end.as_nanos()), (SessionState::Closed, 132_000_000));
     assert_eq!(reports[0].rtt.client.handshake, Some(Span::from_millis(30)));
-    assert_eq!(reports[0].identified_by, IdentifiedBy::Handshake);
+    assert_eq!(reports[0].identified_by, Some(IdentifiedBy::Handshake));
 }
 
 #[test]
@@ -133,6 +133,20 @@ fn a_session_outlives_other_flows_and_times_out_in_the_end() {
 }
 
 #[test]
+fn a_reverse_session_has_its_handshake_the_right_way_round() {
+    let mut tap = Tap::new();
+    tap.open(0, 1_000, 5_000);
+    // KEXDH_INIT: whoever accepted the connection is SSH's client.
+    let packet = [0, 0, 0, 12, 4, 30, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    tap.send(100, SERVER, CLIENT, 5_012, 1_012, "A", &packet);
+    tap.send(130, CLIENT, SERVER, 1_012, 5_028, "A", b"");
+    let reports = tap.finish();
+    assert_eq!((reports[0].endpoints.client.ip, reports[0].evidence), (SERVER.0.into(), Evidence::Banner));
+    assert_eq!(reports[0].rtt.client.handshake, Some(Span::from_millis(2)));
+    assert_eq!(reports[0].rtt.server.handshake, Some(Span::from_millis(30)));
+}
+
+#[test]
 fn without_a_syn_the_port_tells_the_client_and_then_the_guess() {
     let ssh = (SERVER.0, 22);
     let mut tap = Tap::new();
@@ -140,10 +154,10 @@ fn without_a_syn_the_port_tells_the_client_and_then_the_guess() {
     tap.send(1, (SERVER.0, 50_001), (CLIENT.0, 50_002), 5_000, 1_000, "A", b"SSH-2.0-x\r\n");
     let reports = tap.finish();
     assert_eq!(reports.len(), 2);
-    assert_eq!((reports[0].evidence, reports[0].identified_by), (Evidence::Port, IdentifiedBy::Port));
+    assert_eq!((reports[0].evidence, reports[0].identified_by), (Evidence::Port, Some(IdentifiedBy::Port)));
     assert_eq!((reports[0].endpoints.client.ip, reports[0].midstream), (CLIENT.0.into(), true));
     assert_eq!((reports[0].keystrokes, reports[0].obfuscated), (None, None));
-    assert_eq!((reports[1].evidence, reports[1].identified_by), (Evidence::FirstSeen, IdentifiedBy::Signature));
+    assert_eq!((reports[1].evidence, reports[1].identified_by), (Evidence::FirstSeen, Some(IdentifiedBy::Signature)));
 }
 
 #[test]

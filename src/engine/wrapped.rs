@@ -47,11 +47,11 @@ impl Engine {
         let address = Address::of(packet, &self.table, self.limits.vlan_in_key);
         match (&packet.transport, &address) {
             (Transport::Tcp(segment), Some(address)) => self.handle_tcp(frame, packet, segment, address),
-            (Transport::Udp { .. }, Some(address)) => self.handle_udp(frame, packet, address),
+            (Transport::Udp(datagram), Some(address)) => self.handle_udp(frame, packet, *datagram, address),
             (Transport::Fragment(fragment), _) => self.handle_fragment(frame, packet, fragment),
             (Transport::Gre(gre), _) => self.handle_gre(frame, packet, gre),
             (Transport::Other(reason), _) => self.note_undecoded(*reason),
-            (Transport::Tcp(_) | Transport::Udp { .. }, None) => {} // they have one
+            (Transport::Tcp(_) | Transport::Udp(_), None) => {} // they have one
         }
     }
 

@@ -148,6 +148,14 @@ impl Half {
         arrival
     }
 
+    /// Takes a UDP datagram into account. `frame_len` is the frame's length on the wire, `payload_len` the datagram's.
+    pub fn observe_datagram(&mut self, ttl: u8, frame_len: u32, payload_len: u32) {
+        self.stack.ttl.get_or_insert(ttl);
+        self.traffic.packets += 1;
+        self.traffic.bytes += u64::from(frame_len);
+        self.traffic.payload_bytes += u64::from(payload_len);
+    }
+
     /// Whether the sender's packet counter says that a packet left before the last frame, or is it; asked only of packets
     /// that come as soon as a copy does, since some senders draw their identifications by lot.
     fn left_before_the_last(&self, identification: u16, time: Timestamp) -> bool {

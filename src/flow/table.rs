@@ -132,11 +132,16 @@ impl<T: Attached> Flow<T> {
         if end == self.client { Side::Client } else { Side::Server }
     }
 
-    /// Keeps the hardware addresses of a packet that `side` sent; the first of each side stands.
-    pub fn note_mac(&mut self, side: Side, mac: MacPair) {
-        self.mac.get_mut(side).get_or_insert(mac.source);
-        let receiver = self.mac.get_mut(side.other());
-        *receiver = receiver.or(mac.destination);
+    /// Takes note of a packet that `sender` sent, and says in which role. The first hardware address of each side stands.
+    pub fn note_packet(&mut self, sender: End, time: Timestamp, mac: Option<MacPair>) -> Side {
+        let side = self.side_of(sender);
+        self.last_time = self.last_time.max(time);
+        if let Some(mac) = mac.filter(|_| self.mac.client.is_none() || self.mac.server.is_none()) {
+            self.mac.get_mut(side).get_or_insert(mac.source);
+            let receiver = self.mac.get_mut(side.other());
+            *receiver = receiver.or(mac.destination);
+        }
+        side
     }
 
     fn deadline(&self, limits: &Limits) -> Timestamp {

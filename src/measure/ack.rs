@@ -31,6 +31,12 @@ struct Outstanding {
 }
 
 impl AckTimer {
+    /// How many segments in flight are remembered.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.outstanding.len()
+    }
+
     /// A segment of the side whose data is timed.
     pub fn note(&mut self, segment: &TcpSegment<'_>, arrival: Arrival, time: Timestamp) {
         if segment.payload_len == 0 {

@@ -39,6 +39,12 @@ impl Handshake {
         self.rtt
     }
 
+    /// Client and server turned out to be the other way round; what is not over by then stays unmeasured.
+    pub const fn swap(&mut self) {
+        self.rtt.swap();
+        self.state = State::Over;
+    }
+
     /// Takes a segment into account; cheap once the handshake is over.
     pub fn on_segment(&mut self, side: Side, segment: &TcpSegment<'_>, arrival: Arrival, time: Timestamp) {
         if matches!(self.state, State::Over) || arrival == Arrival::Duplicate {

@@ -8,6 +8,7 @@ pub mod ack;
 pub mod estimate;
 pub mod handshake;
 pub mod keystroke;
+pub mod least;
 pub mod quality;
 pub mod tsval;
 mod window;

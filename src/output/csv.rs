@@ -1,4 +1,4 @@
-//! CSV: a header and one row a session, quoted by RFC 4180, lines ended by a line feed. Numbers and texts are those of the
+//! CSV: a header and one row a session (or other flow), quoted by RFC 4180, lines ended by a line feed. Numbers and texts are those of the
 //! `session` record; what is null there is empty here.
 //!
 //! Spreadsheets take a cell that begins with `=`, `+`, `-` or `@` for a formula, and anybody can send a version line: such texts
@@ -53,6 +53,10 @@ const COLUMNS: &[(&str, &str)] = &[
     ("reasons", "/tests/*/reason"),
     ("community_id", "/community_id"),
     ("quality_score", "/quality/score"),
+    ("transport", "/transport"),
+    ("rtt_client_handshake_ms", "/rtt/client/handshake_ms"),
+    ("rtt_client_min_ms", "/rtt/client/min_ms"),
+    ("rtt_server_min_ms", "/rtt/server/min_ms"),
 ];
 
 /// Writes a row as each session becomes known.

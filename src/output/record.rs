@@ -7,6 +7,7 @@ mod quality;
 mod session;
 mod stack;
 mod summary;
+mod traffic;
 
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -15,7 +16,7 @@ pub(super) use self::{
     alert::AlertRecord,
     answer::{AnswerRecord, RefusalRecord},
     keystroke::{KeystrokeRecord, class, kind},
-    session::SessionRecord,
+    session::{SessionRecord, state, transport},
     summary::SummaryRecord,
 };
 use super::escape;

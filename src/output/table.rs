@@ -1,4 +1,7 @@
-//! The table for people: one row a session, then what does not fit and why, then one line of totals. At most 100 columns.
+//! The table for people: one row a session, then what does not fit and why, then one line of totals. At most 100 columns, but
+//! for long addresses of flows that are no sessions.
+
+mod flow;
 
 use std::fmt::Write as _;
 
@@ -12,27 +15,36 @@ use crate::{
     event::{Event, InputState, KeystrokeEvent, SessionEvent, Summary},
     flow::{Endpoint, SessionId},
     judge::{Finding, Outcome, verdict::Verdict},
+    observation::SessionReport,
     time::{Span, Timestamp},
 };
 
 /// Width that everything fits into.
 const COLUMNS: u16 = 100;
 
-/// Collects sessions and writes them at the end; keystrokes are written as they come.
+/// Collects sessions and writes them at the end; keystrokes and other flows are written as they come.
 #[derive(Debug)]
 pub struct Table {
     color: bool,
-    keystrokes: u64,
+    /// What was written last.
+    streamed: Option<Streamed>,
     rows: Vec<(Timestamp, SessionId, Vec<Cell>)>,
     notes: String,
     verdicts: [u64; 4],
+}
+
+/// What is written as it comes, under a heading of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Streamed {
+    Keystrokes,
+    Flows,
 }
 
 impl Table {
     /// An empty table, coloured or not.
     #[must_use]
     pub fn new(color: bool) -> Self {
-        Self { color, keystrokes: 0, rows: Vec::new(), notes: String::new(), verdicts: [0; 4] }
+        Self { color, streamed: None, rows: Vec::new(), notes: String::new(), verdicts: [0; 4] }
     }
 
     /// The rows in the order in which the sessions began.
@@ -103,15 +115,30 @@ impl Table {
         }
     }
 
+    /// Whether other lines than the last ones begin, which are set apart.
+    fn begins(&mut self, kind: Streamed, out: &mut Vec<u8>) -> bool {
+        let before = self.streamed.replace(kind);
+        if before.is_some_and(|before| before != kind) {
+            out.push(b'\n');
+        }
+        before != Some(kind)
+    }
+
+    fn flow(&mut self, report: &SessionReport, out: &mut Vec<u8>) {
+        if self.begins(Streamed::Flows, out) {
+            out.extend(flow::heading().as_bytes());
+        }
+        out.extend(flow::flow(report).as_bytes());
+    }
+
     fn keystroke(&mut self, event: &KeystrokeEvent, out: &mut Vec<u8>) {
-        if self.keystrokes == 0 {
+        if self.begins(Streamed::Keystrokes, out) {
             let heading = format!(
                 "{:<30}  {:<16}  {:>5}  {:<6}  {:<10}  {:>11}  {:>7}\n",
                 "TIME", "SESSION", "INDEX", "KIND", "CLASS", "INTERVAL ms", "ECHO ms"
             );
             out.extend(heading.as_bytes());
         }
-        self.keystrokes += 1;
         let key = &event.keystroke;
         let line = format!(
             "{:<30}  {:<16}  {:>5}  {:<6}  {:<10}  {:>11}  {:>7}\n",
@@ -130,7 +157,8 @@ impl Table {
 impl Format for Table {
     fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
         match event {
-            Event::Session(session) => self.session(session),
+            Event::Session(session) if session.report.is_session() => self.session(session),
+            Event::Session(flow) => self.flow(&flow.report, out),
             Event::Keystroke(keystroke) => self.keystroke(keystroke, out),
             Event::Alert(_) => {} // its finding stands under its session
         }
@@ -138,7 +166,7 @@ impl Format for Table {
 
     fn finish(&mut self, summary: &Summary, out: &mut Vec<u8>) {
         let mut text = String::new();
-        if self.keystrokes > 0 {
+        if self.streamed.is_some() {
             text.push('\n');
         }
         if !self.rows.is_empty() {

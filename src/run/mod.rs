@@ -5,6 +5,7 @@ mod document;
 mod evidence;
 mod judge;
 mod offline;
+mod screen;
 
 use std::{
     env,
@@ -17,9 +18,10 @@ use std::{
 use tracing::{error, warn};
 
 use self::evidence::EvidenceFolder;
+pub use self::screen::Screen;
 use crate::{
     capture::{Selection, TimeRange},
-    cli::{AnalyzeArgs, ClaimsCommand, Cli, Command, When},
+    cli::{AnalyzeArgs, ClaimsCommand, Cli, Command, Manner, When},
     config::{AnalyzeConfig, ConfigError},
 };
 
@@ -41,11 +43,11 @@ pub enum ExitStatus {
     Internal = 4,
 }
 
-/// Carries a command out.
+/// Carries a command out. Log lines go to `screen`.
 #[must_use]
-pub fn run(cli: Cli) -> ExitStatus {
+pub fn run(cli: Cli, screen: &Screen) -> ExitStatus {
     let outcome = match cli.command {
-        Command::Analyze(args) => analyze(args, cli.manner.color),
+        Command::Analyze(args) => analyze(args, cli.manner, screen),
         Command::Judge(args) => {
             let input = BufReader::with_capacity(READ_AT_ONCE, io::stdin().lock());
             judge::judge(&args, input, &mut io::stdout().lock())
@@ -77,8 +79,8 @@ pub fn run(cli: Cli) -> ExitStatus {
     }
 }
 
-fn analyze(args: AnalyzeArgs, color: When) -> Result<ExitStatus, Failure> {
-    let (is_terminal, no_color) = match color {
+fn analyze(args: AnalyzeArgs, manner: Manner, screen: &Screen) -> Result<ExitStatus, Failure> {
+    let (is_terminal, no_color) = match manner.color {
         When::Auto => {
             let no_color = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
             (args.output.is_none() && io::stdout().is_terminal(), no_color)
@@ -87,17 +89,20 @@ fn analyze(args: AnalyzeArgs, color: When) -> Result<ExitStatus, Failure> {
         When::Never => (false, true),
     };
     let selection = selection(&args)?;
-    let key = args.pseudonymize.clone();
+    let (key, when) = (args.pseudonymize.clone(), args.progress);
     let mut config = AnalyzeConfig::resolve(args, is_terminal, no_color)?;
     if let Some(key) = &key {
         warn_of_open_key(key);
     }
     let evidence = config.save_evidence.take().map(EvidenceFolder::open).transpose()?;
     let Some(path) = config.output.clone() else {
-        return Ok(offline::analyze(config, selection, evidence, &mut io::stdout().lock())?);
+        let progress = screen.progress(when, manner);
+        let out = &mut io::stdout().lock();
+        return Ok(offline::analyze(config, selection, evidence, progress, &mut screen.beside(out))?);
     };
     let mut file = File::create(&path).map_err(|source| ConfigError::Create { path: path.clone(), source })?;
-    let outcome = offline::analyze(config, selection, evidence, &mut file);
+    let progress = screen.progress(when, manner);
+    let outcome = offline::analyze(config, selection, evidence, progress, &mut file);
     outcome.map_err(|error| Failure::File(format!("{}: {error}", path.display())))
 }
 

@@ -7,7 +7,7 @@ use std::{
 
 use tracing::{debug, info, warn};
 
-use super::{ExitStatus, evidence::EvidenceFolder};
+use super::{ExitStatus, evidence::EvidenceFolder, screen::Progress};
 use crate::{
     capture::{InputStatus, Merge, Outcome, Selection},
     cli::{KeystrokeChoice, OutputFormat},
@@ -32,11 +32,13 @@ pub(super) fn analyze(
     config: AnalyzeConfig,
     mut selection: Selection,
     evidence: Option<EvidenceFolder>,
+    mut progress: Option<Progress>,
     out: &mut impl Write,
 ) -> io::Result<ExitStatus> {
     let started = Instant::now();
     let slices = evidence.as_ref().map(|_| SliceLimits::default());
-    let limits = EngineLimits { vlan_in_key: config.vlan_in_key, slices, ..EngineLimits::default() };
+    let (vlan_in_key, all_flows) = (config.vlan_in_key, config.all_flows);
+    let limits = EngineLimits { vlan_in_key, all_flows, slices, ..EngineLimits::default() };
     let mut engine = Engine::new(limits).with_pseudonyms(config.pseudonyms.clone());
     let fail_on_finding = config.fail_on_finding;
     let mut merge = Merge::new(config.inputs.iter().cloned());
@@ -44,8 +46,12 @@ pub(super) fn analyze(
     let pseudonyms = config.pseudonyms;
     let correlator = Correlator::new(config.claims).with_pseudonyms(pseudonyms.clone());
     while let Some(batch) = merge.next_batch() {
+        let frames = batch.frames.len();
         engine.handle_batch(&selection.of(batch));
         writer.drain(&mut engine, &correlator)?;
+        if let Some(progress) = &mut progress {
+            progress.on_frames(frames, &merge);
+        }
     }
     engine.finish();
     writer.drain(&mut engine, &correlator)?;
@@ -153,7 +159,7 @@ impl<'a, W: Write> Writer<'a, W> {
             for event in self.events.drain(..) {
                 match &event {
                     Event::Session(session) => {
-                        self.sessions += 1;
+                        self.sessions += u64::from(session.report.is_session());
                         self.implausible += u64::from(session.verdict() == Verdict::Implausible);
                     }
                     Event::Alert(alert) => {
@@ -170,8 +176,12 @@ impl<'a, W: Write> Writer<'a, W> {
                 }
                 self.format.event(&event, &mut self.buffer);
             }
+            // Not at the end only: with the capture very many flows may end.
+            if self.buffer.len() >= WRITE_AT {
+                self.flush()?;
+            }
         }
-        if self.buffer.len() >= WRITE_AT { self.flush() } else { Ok(()) }
+        Ok(())
     }
 
     fn finish(mut self, summary: &Summary) -> io::Result<()> {

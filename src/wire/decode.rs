@@ -56,19 +56,25 @@ pub struct IpHeader {
 pub enum Transport<'a> {
     /// A TCP segment.
     Tcp(TcpSegment<'a>),
-    /// A UDP datagram: only its ports are used so far.
-    Udp {
-        /// Sending port.
-        src_port: u16,
-        /// Receiving port.
-        dst_port: u16,
-    },
+    /// A UDP datagram.
+    Udp(UdpDatagram),
     /// A part of an IP packet, to be put together by whoever keeps the others.
     Fragment(Fragment<'a>),
     /// A packet in a tunnel, to be decoded by [`decode_gre`](super::decode_gre).
     Gre(Gre<'a>),
     /// IP decoded, its payload not; see the reason.
     Other(Undecoded),
+}
+
+/// What is used of a UDP datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UdpDatagram {
+    /// Sending port.
+    pub src_port: u16,
+    /// Receiving port.
+    pub dst_port: u16,
+    /// Bytes of its payload on the wire.
+    pub payload_len: u32,
 }
 
 /// Why a frame, or the part of it behind IP, was not decoded.
@@ -136,6 +142,9 @@ impl std::fmt::Display for Layer {
     }
 }
 
+/// Bytes of a UDP header, RFC 768.
+const UDP_HEADER: u32 = 8;
+
 /// Decodes one frame.
 ///
 /// # Errors
@@ -179,7 +188,7 @@ fn from_strict<'a>(frame: &Frame<'a>, sliced: &SlicedPacket<'a>) -> Result<Packe
     };
     let transport = match &sliced.transport {
         Some(TransportSlice::Tcp(tcp)) => tcp_or_short(frame.bytes, tcp.slice(), tcp.slice().len() as u32),
-        Some(TransportSlice::Udp(udp)) => Transport::Udp { src_port: udp.source_port(), dst_port: udp.destination_port() },
+        Some(TransportSlice::Udp(udp)) => udp_or_short(frame.bytes, udp.slice(), udp.slice().len() as u32),
         _ => match &sliced.net {
             Some(NetSlice::Ipv4(v4)) if v4.is_payload_fragmented() => {
                 ipv4_fragment(&v4.header(), payload.payload, payload.payload.len() as u32)
@@ -247,7 +256,7 @@ fn from_lax<'a>(
         }
         _ => match payload.ip_number {
             ip_number::TCP => tcp_or_short(frame.bytes, payload.payload, wire_len),
-            ip_number::UDP => udp_or_short(frame.bytes, payload.payload),
+            ip_number::UDP => udp_or_short(frame.bytes, payload.payload, wire_len),
             other => gre_or_other(other, payload.payload, wire_len),
         },
     };
@@ -277,9 +286,13 @@ pub(super) fn tcp_or_short<'a>(frame: &[u8], bytes: &'a [u8], wire_len: u32) -> 
     }
 }
 
-pub(super) fn udp_or_short<'a>(frame: &[u8], bytes: &'a [u8]) -> Transport<'a> {
+pub(super) fn udp_or_short<'a>(frame: &[u8], bytes: &'a [u8], wire_len: u32) -> Transport<'a> {
     match bytes {
-        &[a, b, c, d, ..] => Transport::Udp { src_port: u16::from_be_bytes([a, b]), dst_port: u16::from_be_bytes([c, d]) },
+        &[a, b, c, d, ..] => Transport::Udp(UdpDatagram {
+            src_port: u16::from_be_bytes([a, b]),
+            dst_port: u16::from_be_bytes([c, d]),
+            payload_len: wire_len.saturating_sub(UDP_HEADER),
+        }),
         _ => Transport::Other(short(Layer::Udp, frame, bytes, 8)),
     }
 }

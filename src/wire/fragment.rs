@@ -86,7 +86,7 @@ pub fn decode_reassembled(protocol: u8, bytes: &[u8], len: u32) -> Transport<'_>
     match protocol {
         _ if extensions.is_fragmenting_payload() => Transport::Other(Undecoded::Fragment),
         ip_number::TCP => tcp_or_short(bytes, rest, len),
-        ip_number::UDP => udp_or_short(bytes, rest),
+        ip_number::UDP => udp_or_short(bytes, rest, len),
         other => gre_or_other(other, rest, len),
     }
 }

@@ -16,7 +16,7 @@ fn inner(payload: &[u8]) -> Result<(Encapsulation, u16), Undecoded> {
         packet = decode_gre(&frame, &packet, &gre)?;
     }
     match packet.transport {
-        Transport::Udp { src_port, .. } => Ok((packet.encapsulation, src_port)),
+        Transport::Udp(datagram) => Ok((packet.encapsulation, datagram.src_port)),
         other => unreachable!("expected UDP, got {other:?}"),
     }
 }

@@ -13,7 +13,7 @@ mod link;
 mod plain;
 mod tcp;
 
-pub use decode::{IpHeader, Layer, MacPair, Packet, Transport, Undecoded, decode, peek};
+pub use decode::{IpHeader, Layer, MacPair, Packet, Transport, UdpDatagram, Undecoded, decode, peek};
 pub use fragment::{Fragment, decode_reassembled};
 pub use frame::{Batch, Frame, FrameMeta};
 pub use gre::{Encapsulation, Gre, Tunnel, decode_gre};

@@ -1,6 +1,7 @@
 //! The read-ahead buffer: one large allocation, bytes that were not used are moved to its front.
 
 use std::io::{self, BufRead, ErrorKind, Read};
+use std::mem;
 
 use super::CaptureError;
 use super::unpack::UnpackError;
@@ -18,6 +19,12 @@ impl Buffer {
     /// A buffer of `capacity` bytes, at least one.
     pub(super) fn new(stream: Box<dyn Read + Send>, capacity: usize) -> Self {
         Self { stream, bytes: vec![0; capacity.max(1)], start: 0, end: 0, start_offset: 0 }
+    }
+
+    /// Puts something between the stream and this buffer, before anything is read.
+    pub(super) fn wrap(&mut self, wrap: impl FnOnce(Box<dyn Read + Send>) -> Box<dyn Read + Send>) {
+        let stream = mem::replace(&mut self.stream, Box::new(io::empty()));
+        self.stream = wrap(stream);
     }
 
     /// All bytes that are held, used ones first: what offsets of frames count from.

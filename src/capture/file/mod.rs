@@ -11,7 +11,7 @@ mod unpack;
 mod unpack_tests;
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::mem;
 use std::path::Path;
@@ -22,6 +22,7 @@ use self::pcap::Pcap;
 use self::pcapng::Pcapng;
 pub use self::unpack::UnpackError;
 use self::unpack::{Compression, Unpack};
+use super::meter::Meter;
 use crate::time::Timestamp;
 use crate::wire::{Batch, FrameMeta};
 
@@ -48,6 +49,7 @@ const SNIFF: usize = pcap::FILE_HEADER;
 /// MiB at most unless it was made with `--long` or `--ultra`, and never more than 128 MiB.
 pub struct Reader {
     name: String,
+    size: Option<u64>,
     buffer: Buffer,
     format: Option<Format>, // none until the first bytes are there
     frames: Vec<FrameMeta>,
@@ -70,7 +72,8 @@ impl Reader {
     pub(super) fn open_with(path: &Path, read_size: usize) -> Result<Self, CaptureError> {
         let file = File::open(path).map_err(|source| CaptureError::Open { source })?;
         let name = path.display().to_string();
-        Ok(Self::with_read_size(name, Box::new(file), read_size))
+        let size = file.metadata().ok().filter(fs::Metadata::is_file).map(|metadata| metadata.len());
+        Ok(Self { size, ..Self::with_read_size(name, Box::new(file), read_size) })
     }
 
     /// Reads standard input, under the name `-`.
@@ -88,6 +91,7 @@ impl Reader {
     fn with_read_size(name: String, stream: Box<dyn Read + Send>, read_size: usize) -> Self {
         Self {
             name,
+            size: None,
             buffer: Buffer::new(stream, read_size),
             format: None,
             frames: Vec::with_capacity(BATCH),
@@ -95,6 +99,18 @@ impl Reader {
             ended: false,
             unpacked: false,
         }
+    }
+
+    /// Counts what is read; to be called before anything is.
+    pub(super) fn metered(mut self, meter: &Meter) -> Self {
+        self.buffer.wrap(|stream| meter.on(stream));
+        self
+    }
+
+    /// Bytes of the input as it lies there, when it was opened; none for a stream.
+    #[must_use]
+    pub const fn size(&self) -> Option<u64> {
+        self.size
     }
 
     /// The name of the input.

@@ -3,38 +3,46 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use crate::measure::quality::Quality;
+use crate::{measure::quality::Quality, observation::SessionReport};
 
 #[derive(Serialize, JsonSchema)]
 pub(super) struct QualityRecord {
     /// Whether packets of one side alone were seen.
     one_sided: bool,
-    /// Pieces of the streams that arrived and did not pass the sensor, or were lost there.
-    drops: u64,
+    /// Pieces of the streams that arrived and did not pass the sensor, or were lost there; null for flows that were not
+    /// identified, whose streams are not followed.
+    drops: Option<u64>,
     /// Whether offloading merged segments before they were stamped: one is longer than its receiver's SYN allows. Null where no
-    /// SYN was captured.
+    /// SYN was captured, and for flows that were not identified.
     merged_segments_suspected: Option<bool>,
     /// How often the sensor's clock was set during the session, as far as that shows.
     clock_steps: u32,
     /// Who stamped the frames: `file`, whoever wrote the capture.
     timestamp_source: &'static str,
-    /// Resolution of the time stamps in nanoseconds, as they show it; null with fewer than ten.
+    /// Resolution of the time stamps in nanoseconds, as they show it; null with fewer than ten, and for flows that
+    /// were not identified.
     timestamp_resolution_ns: Option<i64>,
     /// From 0 to 1: 1 less 1 for one direction alone, 0.6 for a clock that was set, 0.6 for a resolution of 1 ms or more, 0.1 for
-    /// each per cent of packets that is missing, 0.1 for merged segments. Below 0.5 nothing is judged.
-    score: f64,
+    /// each per cent of packets that is missing, 0.1 for merged segments. Below 0.5 nothing is judged. Null for flows that were not
+    /// identified, of which nothing is.
+    score: Option<f64>,
 }
 
 impl QualityRecord {
+    pub(super) fn of(report: &SessionReport) -> Self {
+        let record = Self::new(&report.quality);
+        if report.is_session() { record } else { Self { drops: None, score: None, ..record } }
+    }
+
     pub(super) fn new(quality: &Quality) -> Self {
         Self {
             one_sided: quality.one_sided,
-            drops: quality.drops,
+            drops: Some(quality.drops),
             merged_segments_suspected: quality.merged_segments,
             clock_steps: quality.clock_steps,
             timestamp_source: "file",
             timestamp_resolution_ns: quality.resolution.map(|resolution| resolution.as_nanos()),
-            score: quality.score(),
+            score: Some(quality.score()),
         }
     }
 }

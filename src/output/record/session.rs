@@ -3,10 +3,12 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::{ClaimRecord, EndpointRecord, FindingRecord, Head, quality::QualityRecord, rfc3339, stack::StackRecord};
+use super::{
+    ClaimRecord, EndpointRecord, FindingRecord, Head, quality::QualityRecord, rfc3339, stack::StackRecord, traffic::TrafficRecord,
+};
 use crate::{
     event::SessionEvent,
-    flow::{Evidence, PerSide, Side, Traffic},
+    flow::{Evidence, PerSide, Side, TransportKind},
     judge::Test,
     measure::{estimate::Quantiles, keystroke::KeystrokeSummary},
     observation::{IdentifiedBy, RoundTrips, SessionState},
@@ -54,15 +56,15 @@ pub(in crate::output) struct SessionRecord<'a> {
     transport: &'static str,
     /// Application protocol, such as `ssh`; `unknown` where it is not known.
     protocol: &'static str,
-    /// What the protocol was recognised by.
-    #[schemars(extend("enum" = ["handshake", "signature", "behaviour", "port"]))]
-    identified_by: &'static str,
+    /// What the protocol was recognised by; null where it was not.
+    #[schemars(extend("enum" = ["handshake", "signature", "behaviour", "port", null]))]
+    identified_by: Option<&'static str>,
     /// Whether the beginning was not captured.
     midstream: bool,
     /// The `session_id` of the same session seen elsewhere; null where there is none.
     duplicate_of: Option<&'a str>,
-    /// What the protocol says in clear.
-    details: SshRecord<'a>,
+    /// What the protocol says in clear; null where it is not known.
+    details: Option<SshRecord<'a>>,
     /// What was counted, by the side that sent it.
     traffic: Sides<TrafficRecord>,
     /// Marks of the TCP stacks.
@@ -105,15 +107,15 @@ impl<'a> SessionRecord<'a> {
             server: EndpointRecord::new(report.endpoints.server, report.mac.server),
             client_evidence: evidence(report.evidence),
             encapsulation: EncapsulationRecord::list(report.encapsulation),
-            transport: "tcp",
-            protocol: "ssh",
-            identified_by: identified_by(report.identified_by),
+            transport: transport(report.transport),
+            protocol: if report.is_session() { "ssh" } else { "unknown" },
+            identified_by: report.identified_by.map(identified_by),
             midstream: report.midstream,
             duplicate_of: None,
-            details: SshRecord::new(&report.ssh, report.obfuscated),
-            traffic: Sides::of(&report.traffic, |_, traffic| TrafficRecord::new(traffic)),
+            details: report.is_session().then(|| SshRecord::new(&report.ssh, report.obfuscated)),
+            traffic: Sides::of(&report.traffic, |_, traffic| TrafficRecord::new(traffic, report)),
             stack: Sides::of(&report.stack, |_, stack| StackRecord::new(stack)),
-            quality: QualityRecord::new(&report.quality),
+            quality: QualityRecord::of(report),
             rtt: Sides::of(&report.rtt, |_, rtt| RttRecord::new(rtt)),
             app_rtt: None,
             keystrokes: report.keystrokes.as_ref().map(KeystrokesRecord::new),
@@ -202,38 +204,6 @@ impl<'a> SshRecord<'a> {
 }
 
 #[derive(Serialize, JsonSchema)]
-struct TrafficRecord {
-    /// Frames, copies left out.
-    packets: u64,
-    /// Bytes of frames on the wire, copies left out.
-    bytes: u64,
-    /// Bytes of TCP or UDP payload on the wire, copies left out.
-    payload_bytes: u64,
-    /// Segments that were sent again.
-    retransmitted: u32,
-    /// Segments that came late.
-    out_of_order: u32,
-    /// Copies of frames made on the way to the sensor.
-    duplicated: u32,
-    /// Holes in the stream that were never filled.
-    gaps: u32,
-}
-
-impl TrafficRecord {
-    const fn new(traffic: &Traffic) -> Self {
-        Self {
-            packets: traffic.packets,
-            bytes: traffic.bytes,
-            payload_bytes: traffic.payload_bytes,
-            retransmitted: traffic.retransmitted,
-            out_of_order: traffic.out_of_order,
-            duplicated: traffic.duplicated,
-            gaps: traffic.gaps,
-        }
-    }
-}
-
-#[derive(Serialize, JsonSchema)]
 struct RttRecord {
     /// Round trip of the TCP handshake in milliseconds; null where it was not captured.
     handshake_ms: Option<f64>,
@@ -241,15 +211,16 @@ struct RttRecord {
     samples: u64,
     /// Smallest round trip in milliseconds, raw; null without samples.
     min_ms: Option<f64>,
-    /// Smallest round trip that is no accident, in milliseconds: what is judged. Null without samples.
+    /// Smallest round trip that is no accident, in milliseconds: what is judged. Null without samples, and for flows that were
+    /// not identified: those keep no more than number and minimum.
     floor_ms: Option<f64>,
     /// How the floor was chosen; null without one.
     floor_method: Option<&'static str>,
-    /// Median in milliseconds; null without samples.
+    /// Median in milliseconds; null as `floor_ms`.
     p50_ms: Option<f64>,
-    /// 95th percentile in milliseconds; null without samples.
+    /// 95th percentile in milliseconds; null as `floor_ms`.
     p95_ms: Option<f64>,
-    /// Largest round trip in milliseconds; null without samples.
+    /// Largest round trip in milliseconds; null as `floor_ms`.
     max_ms: Option<f64>,
 }
 
@@ -258,8 +229,8 @@ impl RttRecord {
         let of = |pick: fn(&Quantiles) -> Span| rtt.samples.as_ref().map(|quantiles| pick(quantiles).as_millis_f64());
         Self {
             handshake_ms: rtt.handshake.map(Span::as_millis_f64),
-            samples: rtt.samples.map_or(0, |quantiles| quantiles.samples),
-            min_ms: of(|q| q.min),
+            samples: rtt.count(),
+            min_ms: rtt.min().map(Span::as_millis_f64),
             floor_ms: rtt.floor.map(|floor| floor.value.as_millis_f64()),
             floor_method: rtt.floor.map(|floor| floor.method.name()),
             p50_ms: of(|q| q.p50),
@@ -387,6 +358,13 @@ pub(in crate::output) const fn state(state: SessionState) -> &'static str {
         SessionState::TimedOut => "timed_out",
         SessionState::Evicted => "evicted",
         SessionState::Eof => "eof",
+    }
+}
+
+pub(in crate::output) const fn transport(transport: TransportKind) -> &'static str {
+    match transport {
+        TransportKind::Tcp => "tcp",
+        TransportKind::Udp => "udp",
     }
 }
 

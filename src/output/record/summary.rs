@@ -34,7 +34,7 @@ pub(in crate::output) struct SummaryRecord<'a> {
     dropped: DroppedRecord,
     /// Flows, by kind.
     flows: FlowsRecord,
-    /// Sessions reported.
+    /// Sessions reported; other flows, of protocol `unknown`, do not count.
     sessions: u64,
     /// Alerts raised.
     alerts: u64,
