@@ -254,3 +254,38 @@ fn frames_out_of_order_and_clock_steps_are_counted() {
     let table = keywitness(["analyze", &file(&folder, "clock", PLAIN.write(&stepped))]);
     assert!(table.stdout.contains("the clock was set during the capture (1)"), "{}", table.stdout);
 }
+
+/// The packets in a VLAN (IEEE 802.1Q).
+fn on_vlan(packets: &[Packet], id: u16) -> Vec<Packet> {
+    let tagged = |packet: &Packet| {
+        let (macs, rest) = packet.bytes.split_at(12);
+        Packet { bytes: [macs, &[0x81, 0], &id.to_be_bytes(), rest].concat(), ..*packet }
+    };
+    packets.iter().map(tagged).collect()
+}
+
+#[test]
+fn equal_sessions_in_two_vlans_are_two_where_vlans_part_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let packets = pcap::read("ssh-home");
+    let mut both = [on_vlan(&packets, 10), on_vlan(&packets, 20)].concat();
+    both.sort_by_key(|packet| packet.time);
+    let path = file(&folder, "vlans", PLAIN.write(&both));
+    let sessions = |options: &[&'static str]| {
+        let run = analyze(options.iter().copied().chain([path.as_str()]));
+        assert_eq!(run.status, 0, "{}", run.stderr);
+        of(&run.records(), "session").into_iter().cloned().collect::<Vec<_>>()
+    };
+    let alone = of(&analyze(["pcaps/ssh-home.pcap"]).records(), "session")[0].clone();
+    let parted = sessions(&["--vlan-key"]);
+    let vlans: Vec<_> = parted.iter().map(|session| session["encapsulation"][0]["id"].as_u64().unwrap()).collect();
+    assert!(vlans == [10, 20] || vlans == [20, 10], "{vlans:?}");
+    for session in &parted {
+        assert_eq!((&session["encapsulation"][0]["kind"], &session["rtt"]), (&"vlan".into(), &alone["rtt"]));
+        assert_eq!(session["keystrokes"], alone["keystrokes"]);
+    }
+    let merged = sessions(&[]);
+    assert_eq!(merged.len(), 1);
+    assert_eq!(merged[0]["traffic"]["client"]["duplicated"], alone["traffic"]["client"]["packets"], "copies of the other VLAN's");
+    assert_eq!(merged[0]["keystrokes"], alone["keystrokes"]);
+}
