@@ -26,7 +26,7 @@ use self::{
     ending::Ready,
     evidence::session_id,
     opening::{begins_anew, roles, roles_by_port},
-    session::Session,
+    session::{Scratch, Session},
 };
 pub use crate::observation::Counters;
 use crate::{
@@ -62,6 +62,9 @@ pub struct EngineLimits {
     pub vlan_in_key: bool,
     /// Sessions, and flows that may become one, at most: each takes some kilobytes.
     pub max_sessions: usize,
+    /// Whether keystrokes are handed on, each when it is decided. Without, sessions need no deadlines, and decide when their next
+    /// packet comes, or they end; their summaries are the same.
+    pub keystrokes: bool,
     /// Of the headers that are kept of each session; `None` keeps none.
     pub slices: Option<SliceLimits>,
     /// Whether flows that are no sessions are reported too. They are timed from their first segment on then, which takes up to
@@ -76,6 +79,7 @@ impl Default for EngineLimits {
             fragments: FragmentLimits::default(),
             vlan_in_key: false,
             max_sessions: 1 << 16,
+            keystrokes: true,
             slices: None,
             all_flows: false,
         }
@@ -99,6 +103,7 @@ pub struct Engine {
     pseudonyms: Option<Arc<Pseudonyms>>,
     counters: Counters,
     ready: VecDeque<Ready>,
+    scratch: Scratch,
     frame: u64,
 }
 
@@ -115,8 +120,14 @@ struct Attachment {
 }
 
 impl Attached for Attachment {
+    type More = Session;
+
     fn is_session(&self) -> bool {
         self.session.as_ref().is_some_and(|session| session.is_established())
+    }
+
+    fn more(&self) -> Option<&Session> {
+        self.session.as_deref()
     }
 }
 
@@ -137,6 +148,7 @@ impl Engine {
             pseudonyms: None,
             counters: Counters::default(),
             ready: VecDeque::new(),
+            scratch: Scratch::default(),
             frame: 0,
         }
     }
@@ -156,7 +168,8 @@ impl Engine {
             for (address, frame) in addresses.iter_mut().zip(soon) {
                 *address = Address::ahead(&frame, &self.table, self.limits.vlan_in_key);
             }
-            addresses.iter().flatten().for_each(|address| self.table.expect_next(address.hash));
+            let next = addresses.map(|address| address.and_then(|address| self.table.expect_next(address.hash)));
+            next.iter().flatten().for_each(|id| self.table.expect_attached(*id));
             for (address, frame) in addresses.iter_mut().zip(frames.by_ref()) {
                 self.handle(&frame, address.take().as_ref());
             }
@@ -371,7 +384,10 @@ impl Engine {
         let Some(flow) = self.table.get_mut(id) else { return };
         let Some(session) = &mut flow.attached.session else { return };
         let was_established = session.is_established();
-        session.on_segment(side, segment, arrival, time);
+        if !self.limits.keystrokes {
+            session.on_deadline(self.stream_time, &mut self.scratch); // what deadlines would have done
+        }
+        session.on_segment(side, segment, arrival, time, &mut self.scratch);
         if session.take_role_swap() {
             flow.client = flow.client.other();
             flow.evidence = Evidence::Banner;
@@ -386,9 +402,9 @@ impl Engine {
         }
         let (session_id, standing) = (session.id(), session.standing());
         let established = session.is_established();
-        let deadline = session.new_deadline();
-        let (frame, ready) = (self.frame, &mut self.ready);
-        session.take_keystrokes(|sequence, body| {
+        let deadline = session.new_deadline().filter(|_| self.limits.keystrokes);
+        let (frame, ready, wanted) = (self.frame, &mut self.ready, self.limits.keystrokes);
+        session.take_keystrokes(&mut self.scratch, wanted, |sequence, body| {
             let key = ObservationKey { frame, time, session: session_id, sequence };
             ready.push_back(Ready::Observation(Observation { key, body }));
         });
@@ -409,11 +425,11 @@ impl Engine {
 
     fn fire_session(&mut self, id: FlowId, time: Timestamp) {
         let Some(session) = self.table.get_mut(id).and_then(|flow| flow.attached.session.as_mut()) else { return };
-        session.on_deadline(time);
+        session.on_deadline(time, &mut self.scratch);
         let session_id = session.id();
         let deadline = session.new_deadline();
         let (frame, ready) = (self.frame, &mut self.ready);
-        session.take_keystrokes(|sequence, body| {
+        session.take_keystrokes(&mut self.scratch, true, |sequence, body| {
             let key = ObservationKey { frame, time, session: session_id, sequence };
             ready.push_back(Ready::Observation(Observation { key, body }));
         });

@@ -245,3 +245,16 @@ fn a_filter_that_takes_the_acknowledgements_away_accuses_nobody() {
     assert_eq!(verdict(&[]), "implausible");
     assert_eq!(verdict(&["--filter", "greater 80"]), "undecided", "round trips that wait for the next key are no round trips");
 }
+
+#[test]
+fn sessions_are_the_same_with_keystrokes_and_without() {
+    for name in captures() {
+        let path = format!("pcaps/{name}.pcap");
+        let [without, with] = [None, Some("--keystrokes=all")]
+            .map(|option| analyze(["--format", "ndjson"].into_iter().chain(option).chain([path.as_str()])).records());
+        assert_eq!(of(&without, "session"), of(&with, "session"), "{name}");
+        assert_eq!(of(&without, "keystroke").len(), 0);
+        let count: u64 = of(&with, "session").iter().filter_map(|session| session["keystrokes"]["count"].as_u64()).sum();
+        assert_eq!(of(&with, "keystroke").len() as u64, count, "{name}");
+    }
+}

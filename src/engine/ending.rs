@@ -49,12 +49,12 @@ impl Engine {
             return self.end_unidentified(flow, state, time);
         };
         self.counters.identified += 1;
-        let mut report = session.finish(&flow, flow.attached.handshake.rtt(), state);
+        let mut report = session.finish(&flow, flow.attached.handshake.rtt(), state, &mut self.scratch);
         report.quality.clock_steps = flow.attached.clock.steps();
         report.slice = slice;
         self.counters.interactive += u64::from(report.keystrokes.is_some_and(|keystrokes| keystrokes.count > 0));
         let (frame, id) = (self.frame, session.id());
-        session.take_keystrokes(|sequence, body| {
+        session.take_keystrokes(&mut self.scratch, self.limits.keystrokes, |sequence, body| {
             let key = ObservationKey { frame, time, session: id, sequence };
             self.ready.push_back(Ready::Observation(Observation { key, body }));
         });

@@ -21,6 +21,13 @@ use crate::{
 /// A segment longer than this holds no keystroke whose time would matter.
 const LONGEST_TYPED: u32 = 512;
 
+/// What is in use while a session handles a packet, and empty between: one for all sessions.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    cues: Vec<Cue>,
+    decided: Vec<Keystroke>,
+}
+
 /// One session.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -39,8 +46,6 @@ pub(super) struct Session {
     /// Longest payload of each side, in bytes.
     longest: PerSide<u32>,
     keystrokes: Keystrokes,
-    decided: Vec<Keystroke>,
-    cues: Vec<Cue>,
     sequence: u64,
     scheduled: Option<Timestamp>,
 }
@@ -62,8 +67,6 @@ impl Session {
             grain: Grain::default(),
             longest: PerSide::default(),
             keystrokes: Keystrokes::default(),
-            decided: Vec::new(),
-            cues: Vec::new(),
             sequence: 0,
             scheduled: None,
         }
@@ -109,7 +112,14 @@ impl Session {
     }
 
     /// Takes a segment in.
-    pub(super) fn on_segment(&mut self, side: Side, segment: &TcpSegment<'_>, arrival: Arrival, time: Timestamp) {
+    pub(super) fn on_segment(
+        &mut self,
+        side: Side,
+        segment: &TcpSegment<'_>,
+        arrival: Arrival,
+        time: Timestamp,
+        scratch: &mut Scratch,
+    ) {
         self.grain.note(time);
         let longest = self.longest.get_mut(side);
         *longest = segment.payload_len.max(*longest);
@@ -123,7 +133,7 @@ impl Session {
         };
         // A copy yields nothing from a stream; a segment that was taken for one is not lost.
         let rtt = self.rtt.client.min();
-        let (ssh, cues) = (&mut self.ssh, &mut self.cues);
+        let (ssh, cues) = (&mut self.ssh, &mut scratch.cues);
         if segment.payload_len > 0 && arrival != Arrival::Probe {
             let seq = segment.seq.plus(u32::from(segment.flags.has(TcpFlags::SYN)));
             let data = Data {
@@ -140,16 +150,16 @@ impl Session {
             let other = side.other();
             self.streams.get_mut(other).on_ack(acked, time, |item| read(ssh, other, item, rtt, cues));
         }
-        self.carry_cues();
+        self.carry_cues(scratch);
         if side == Side::Client && (segment.flags.has(TcpFlags::FIN) || segment.flags.has(TcpFlags::RST)) {
             self.keystrokes.on_client_gone(time);
         }
     }
 
     /// A deadline of this session.
-    pub(super) fn on_deadline(&mut self, now: Timestamp) {
+    pub(super) fn on_deadline(&mut self, now: Timestamp, scratch: &mut Scratch) {
         self.scheduled = None;
-        self.keystrokes.on_deadline(now, &mut self.decided);
+        self.keystrokes.on_deadline(now, &mut scratch.decided);
     }
 
     /// The deadline to wake up for, where it is not yet scheduled.
@@ -163,12 +173,9 @@ impl Session {
         Some(deadline)
     }
 
-    /// Hands on what was decided since the last call.
-    pub(super) fn take_keystrokes(&mut self, mut take: impl FnMut(u64, Body)) {
-        if !self.is_confirmed() {
-            return;
-        }
-        for keystroke in self.decided.drain(..) {
+    /// Hands on what was decided since the last call, where it is wanted.
+    pub(super) fn take_keystrokes(&mut self, scratch: &mut Scratch, wanted: bool, mut take: impl FnMut(u64, Body)) {
+        for keystroke in scratch.decided.drain(..).filter(|_| wanted) {
             take(self.sequence, Body::Keystroke { keystroke, client_rtt: self.last_client_rtt });
             self.sequence += 1;
         }
@@ -179,14 +186,20 @@ impl Session {
     }
 
     /// The session is over: decides what waits and says everything that is known.
-    pub(super) fn finish<T>(&mut self, flow: &Flow<T>, handshake: PerSide<Option<Span>>, state: SessionState) -> SessionReport {
+    pub(super) fn finish<T>(
+        &mut self,
+        flow: &Flow<T>,
+        handshake: PerSide<Option<Span>>,
+        state: SessionState,
+        scratch: &mut Scratch,
+    ) -> SessionReport {
         let rtt = self.rtt.client.min();
-        let (ssh, cues) = (&mut self.ssh, &mut self.cues);
+        let (ssh, cues) = (&mut self.ssh, &mut scratch.cues);
         for side in [Side::Client, Side::Server] {
             self.streams.get_mut(side).finish(|item| read(ssh, side, item, rtt, cues));
         }
-        self.carry_cues();
-        let keystrokes = self.keystrokes.finish(&mut self.decided).filter(|_| self.ssh.lengths_known());
+        self.carry_cues(scratch);
+        let keystrokes = self.keystrokes.finish(&mut scratch.decided).filter(|_| self.ssh.lengths_known());
         let traffic = PerSide::from_fn(|side| {
             let mut traffic = flow.halves.get(side).traffic;
             traffic.gaps = self.streams.get(side).gaps();
@@ -269,12 +282,13 @@ impl Session {
         }
     }
 
-    fn carry_cues(&mut self) {
+    fn carry_cues(&mut self, scratch: &mut Scratch) {
+        let Scratch { cues, decided } = scratch;
         let rtt = self.rtt.client.min();
-        for cue in self.cues.drain(..) {
+        for cue in cues.drain(..) {
             match cue {
-                Cue::Input(input) => self.keystrokes.on_input(input, rtt, &mut self.decided),
-                Cue::Output(output) => self.keystrokes.on_output(output, &mut self.decided),
+                Cue::Input(input) => self.keystrokes.on_input(input, rtt, decided),
+                Cue::Output(output) => self.keystrokes.on_output(output, decided),
                 Cue::Terminal(terminal) => self.keystrokes.on_terminal(terminal),
                 Cue::CanObfuscate => self.keystrokes.on_can_obfuscate(),
                 Cue::Lost(side) => self.keystrokes.on_lost(side),

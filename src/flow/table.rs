@@ -95,6 +95,12 @@ pub struct Flow<T> {
 pub trait Attached: Default {
     /// Whether the flow is a session: kept longer, evicted last.
     fn is_session(&self) -> bool;
+
+    /// What it keeps elsewhere and looks at for every packet, where it has such.
+    fn more(&self) -> Option<&Self::More>;
+
+    /// See [`Self::more`].
+    type More;
 }
 
 impl<T: Attached> Flow<T> {
@@ -231,11 +237,19 @@ impl<T: Attached> FlowTable<T> {
         self.index.prefetch(hash.0);
     }
 
-    /// A packet with this hash comes next but few: has what is probably its flow fetched.
+    /// A packet with this hash comes next but few: has what is probably its flow fetched, and tells where that is.
     #[inline]
-    pub fn expect_next(&self, hash: KeyHash) {
-        if let Some(slot) = self.index.find(hash.0, |_| true).and_then(|place| self.slots.slot(place)) {
-            prefetch(slot);
+    pub fn expect_next(&self, hash: KeyHash) -> Option<FlowId> {
+        let place = self.index.find(hash.0, |_| true)?;
+        prefetch(self.slots.slot(place)?);
+        Some(FlowId(place))
+    }
+
+    /// The next step of [`Self::expect_next`]: has what is attached to the flow fetched.
+    #[inline]
+    pub fn expect_attached(&self, id: FlowId) {
+        if let Some(attached) = self.get(id).and_then(|flow| flow.attached.more()) {
+            prefetch(attached);
         }
     }
 

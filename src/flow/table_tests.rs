@@ -5,8 +5,14 @@ use crate::wire::{Encapsulation, Ip, LinkType};
 struct Mark(bool);
 
 impl Attached for Mark {
+    type More = ();
+
     fn is_session(&self) -> bool {
         self.0
+    }
+
+    fn more(&self) -> Option<&()> {
+        None
     }
 }
 

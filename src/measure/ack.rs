@@ -5,7 +5,7 @@
 //! A sample is taken only where an acknowledgement advances exactly to the end of a segment that was sent once, with
 //! nothing missing before it (Karn's rule over ranges). Pure acknowledgements are never timed: nothing answers them.
 
-use std::collections::VecDeque;
+use smallvec::SmallVec;
 
 use crate::{
     flow::Arrival,
@@ -19,7 +19,8 @@ const MAX_OUTSTANDING: usize = 64;
 /// Times the data of one side against the other side's acknowledgements.
 #[derive(Clone, Debug, Default)]
 pub struct AckTimer {
-    outstanding: VecDeque<Outstanding>,
+    /// Nearly always one or two: those need no look elsewhere.
+    outstanding: SmallVec<[Outstanding; 4]>,
     acked: Option<SeqNumber>,
     repeated: u8,
 }
@@ -44,7 +45,7 @@ impl AckTimer {
         }
         match arrival {
             Arrival::New if self.outstanding.len() < MAX_OUTSTANDING => {
-                self.outstanding.push_back(Outstanding { end: segment.end_seq(), sent: time });
+                self.outstanding.push(Outstanding { end: segment.end_seq(), sent: time });
             }
             // Sent again, or order lost: every range in flight may be acknowledged for one reason or the other.
             Arrival::Retransmitted | Arrival::OutOfOrder => self.outstanding.clear(),
@@ -65,11 +66,8 @@ impl AckTimer {
         }
         self.acked = Some(ack);
         self.repeated = 0;
-        let mut last = None;
-        while let Some(first) = self.outstanding.front().filter(|first| ack.since(first.end) >= 0) {
-            last = Some(*first);
-            self.outstanding.pop_front();
-        }
+        let acked = self.outstanding.iter().take_while(|sent| ack.since(sent.end) >= 0).count();
+        let last = self.outstanding.drain(..acked).next_back();
         if segment.has_sack() {
             self.outstanding.clear();
             return None;

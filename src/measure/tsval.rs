@@ -7,7 +7,7 @@
 //! *The clock*: TSval is stamped when the sender's TCP transmits. The difference between two keys' TSvals is their interval at
 //! the sender, free of the path's jitter, to one tick: a millisecond on Linux and macOS.
 
-use std::collections::VecDeque;
+use smallvec::SmallVec;
 
 use super::window::Window;
 use crate::time::{Span, Timestamp};
@@ -28,7 +28,8 @@ const RATE_AFTER: Span = Span::from_millis(1_500);
 /// Times the data of one side against the echoes of its timestamps.
 #[derive(Clone, Debug, Default)]
 pub struct EchoTimer {
-    outstanding: VecDeque<(u32, Timestamp)>,
+    /// Nearly always one or two: those need no look elsewhere.
+    outstanding: SmallVec<[(u32, Timestamp); 4]>,
     newest: Option<u32>,
 }
 
@@ -41,24 +42,22 @@ impl EchoTimer {
         }
         self.newest = Some(tsval);
         if self.outstanding.len() >= MAX_OUTSTANDING {
-            self.outstanding.pop_front();
+            self.outstanding.remove(0);
         }
-        self.outstanding.push_back((tsval, time));
+        self.outstanding.push((tsval, time));
     }
 
     /// A segment of the other side. Gives the round trip of the tick that it echoes, the first time it does.
     pub fn complete(&mut self, tsecr: u32, time: Timestamp) -> Option<Span> {
-        while let Some(&(tsval, sent)) = self.outstanding.front() {
-            let behind = tsecr.wrapping_sub(tsval) as i32;
-            if behind < 0 {
-                return None;
-            }
-            self.outstanding.pop_front();
-            if behind == 0 {
-                return Some(time - sent).filter(|rtt| !rtt.is_negative());
-            }
+        let behind = |tsval: u32| tsecr.wrapping_sub(tsval) as i32;
+        let passed = self.outstanding.iter().take_while(|(tsval, _)| behind(*tsval) > 0).count();
+        self.outstanding.drain(..passed);
+        let (tsval, sent) = *self.outstanding.first()?;
+        if behind(tsval) != 0 {
+            return None;
         }
-        None
+        self.outstanding.remove(0);
+        Some(time - sent).filter(|rtt| !rtt.is_negative())
     }
 }
 

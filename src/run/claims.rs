@@ -90,7 +90,7 @@ fn tell_leases(claims: &Claims, out: &mut impl Write) -> io::Result<()> {
 
 /// Looks the sessions of captures up, and judges nothing.
 fn dry_run(claims: &Claims, inputs: Vec<PathBuf>, out: &mut impl Write) -> io::Result<ExitStatus> {
-    let mut engine = Engine::new(EngineLimits::default());
+    let mut engine = Engine::new(EngineLimits { keystrokes: false, ..EngineLimits::default() });
     let mut merge = Merge::new(inputs);
     let mut run = DryRun { claims, lines: Vec::new(), used: HashSet::new() };
     while let Some(batch) = merge.next_batch() {

@@ -38,7 +38,8 @@ pub(super) fn analyze(
     let started = Instant::now();
     let slices = evidence.as_ref().map(|_| SliceLimits::default());
     let (vlan_in_key, all_flows) = (config.vlan_in_key, config.all_flows);
-    let limits = EngineLimits { vlan_in_key, all_flows, slices, ..EngineLimits::default() };
+    let keystrokes = config.keystrokes.is_some();
+    let limits = EngineLimits { vlan_in_key, all_flows, slices, keystrokes, ..EngineLimits::default() };
     let mut engine = Engine::new(limits).with_pseudonyms(config.pseudonyms.clone());
     let fail_on_finding = config.fail_on_finding;
     let mut merge = Merge::new(config.inputs.iter().cloned());

@@ -156,6 +156,8 @@ pub struct Keystrokes {
     terminal: Terminal,
     chaff: ChaffDetector,
     waiting: VecDeque<Message>,
+    /// When the first of these was sent: asked for at every packet.
+    waiting_since: Option<Timestamp>,
     holds: Holds,
     silent_run: SilentRun,
     last_key: Option<Sent>,
@@ -166,12 +168,22 @@ pub struct Keystrokes {
     /// Bytes were lost in front of a side's next message.
     lost: PerSide<bool>,
     confidence_sum: f64,
-    counts: KeystrokeSummary,
+    counts: Counts,
     intervals: Distribution,
     fast_intervals: u64,
     paste_intervals: Distribution,
     echoes: RunningMedian,
     responses: Distribution,
+}
+
+/// Keystrokes by kind; see [`KeystrokeSummary`].
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    count: u64,
+    presses: u64,
+    repeats: u64,
+    pastes: u64,
+    silent: u64,
 }
 
 /// When a key was sent: at the sensor, and by the client's own clock where that is known.
@@ -206,7 +218,7 @@ impl Keystrokes {
     /// When [`Self::on_deadline`] has something to decide.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        let first = self.waiting.front()?.input.time + HOLD;
+        let first = self.waiting_since? + HOLD;
         Some(self.chaff.undecided_until().map_or(first, |until| first.max(until)))
     }
 
@@ -217,6 +229,7 @@ impl Keystrokes {
         if self.chaff.push(&input) {
             // Everything that waits, and all that was counted, is chaff for the most part.
             self.waiting.clear();
+            self.waiting_since = None;
             self.silent_run.clear();
             return;
         }
@@ -231,6 +244,7 @@ impl Keystrokes {
         let answer = if self.last_output.is_some_and(|output| output > input.time) { Answer::Lost } else { Answer::None };
         let shown = self.last_output.filter(|_| std::mem::take(&mut self.text_shown));
         let response = shown.map(|shown| input.time - shown).filter(|response| !response.is_negative());
+        self.waiting_since.get_or_insert(input.time);
         self.waiting.push_back(Message { input, answer, output_bytes: 0, on_the_second, behind_gap, response });
         if self.waiting.len() > MAX_WAITING {
             self.decide_first(out);
@@ -267,6 +281,7 @@ impl Keystrokes {
     /// file, channel close, disconnect.
     pub fn on_client_gone(&mut self, now: Timestamp) {
         self.waiting.retain(|waiting| waiting.answer != Answer::None || now - waiting.input.time > FAREWELL);
+        self.waiting_since = self.waiting.front().map(|first| first.input.time);
     }
 
     /// Decides whatever has waited long enough by `now`.
@@ -291,19 +306,25 @@ impl Keystrokes {
         let interval = self.intervals.quantiles();
         let (origin, origin_reason) =
             cadence::origin(interval.as_ref(), self.fast_intervals, self.paste_intervals.quantiles().as_ref());
+        let Counts { count, presses, repeats, pastes, silent } = self.counts;
         Some(KeystrokeSummary {
+            count,
+            presses,
+            repeats,
+            pastes,
+            silent,
             reliability,
             interval,
             echo: self.echoes.samples().quantiles(),
             response: self.responses.quantiles(),
             origin,
             origin_reason,
-            ..self.counts
         })
     }
 
     fn decide_first(&mut self, out: &mut Vec<Keystroke>) {
         let Some(first) = self.waiting.pop_front() else { return };
+        self.waiting_since = self.waiting.front().map(|first| first.input.time);
         let beat = first.beat();
         let repeats = match self.terminal {
             Terminal::Open => self.holds.repeats_in(beat, self.waiting.iter().map(Message::beat)),

@@ -84,7 +84,7 @@ pub struct Ssh {
 struct Half {
     phase: Phase,
     banner: Option<Vec<u8>>,
-    offer: Option<KexInit>,
+    offer: Option<Box<KexInit>>,
 }
 
 /// How the bytes of one direction are to be read now.
@@ -174,8 +174,8 @@ impl Ssh {
             .is_some_and(|cipher| cipher.contains("gcm") || cipher.contains("GCM") || cipher.contains("poly1305"));
         Facts {
             banners: PerSide { client: client.banner.clone(), server: server.banner.clone() },
-            hassh: client.offer.as_ref().map(KexInit::hassh),
-            hassh_server: server.offer.as_ref().map(KexInit::hassh_server),
+            hassh: client.offer.as_deref().map(KexInit::hassh),
+            hassh_server: server.offer.as_deref().map(KexInit::hassh_server),
             kex: agreed(|offer| &offer.kex),
             host_key_algorithm: agreed(|offer| &offer.host_keys),
             mac: agreed(|offer| &offer.macs.client_to_server).filter(|_| !authenticates_itself),
@@ -290,8 +290,8 @@ impl Ssh {
         let says_client = match payload.first() {
             Some(&KEXINIT) => {
                 let half = self.halves.get_mut(side);
-                half.offer = KexInit::parse(payload);
-                half.offer.as_ref().and_then(KexInit::says_client)
+                half.offer = KexInit::parse(payload).map(Box::new);
+                half.offer.as_deref().and_then(KexInit::says_client)
             }
             // KEXDH_INIT and KEX_ECDH_INIT, KEX_DH_GEX_INIT and _REQUEST are the client's; 31 and 33 the server's
             // (RFC 4253 §8, RFC 5656 §7.1, RFC 4419 §5).
