@@ -7,6 +7,7 @@
 //! its own time and fires nothing.
 
 mod ahead;
+mod candidate;
 mod clock;
 mod ending;
 mod evidence;
@@ -22,33 +23,21 @@ use std::{
 
 use self::{
     ahead::{AHEAD, Address},
-    clock::{Clock, ClockOfFlow},
+    candidate::Candidate,
+    clock::Clock,
     ending::Ready,
-    evidence::session_id,
-    opening::{begins_anew, roles, roles_by_port},
-    session::{Scratch, Session},
+    opening::{begins_anew, is_reset, roles, roles_by_port},
+    session::Scratch,
 };
 pub use crate::observation::Counters;
 use crate::{
-    evidence::{Slice, SliceKeeper, SliceLimits},
-    flow::{
-        Arrival, Attached, Evidence, Flow, FlowId, FlowTable, FragmentLimits, FragmentTable, Half, Life, Limits, PerSide,
-        SessionId, Side, TransportKind,
-    },
-    measure::{handshake::Handshake, least::LeastRoundTrips},
-    observation::{Observation, ObservationKey, SessionState},
-    protocol::{
-        identify::{Guess, SSH_PORT, guess},
-        ssh::Standing,
-    },
+    evidence::{SliceKeeper, SliceLimits},
+    flow::{Evidence, Flow, FlowId, FlowTable, FragmentLimits, FragmentTable, Life, Limits, SessionId, Side},
+    observation::{Observation, SessionState},
     pseudonym::Pseudonyms,
     time::Timestamp,
-    wire::{Batch, Frame, Packet, TcpFlags, TcpSegment, Transport, UdpDatagram, Undecoded, peek},
+    wire::{Batch, Frame, Packet, TcpSegment, Transport, UdpDatagram, Undecoded, peek},
 };
-
-/// A reset this far from where the stream stands is not the sender's own (RFC 5961 §3 wants it exact; a sensor has
-/// not seen everything).
-const RESET_REACH: u32 = 1 << 20;
 
 /// Limits of an engine.
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +79,7 @@ impl Default for EngineLimits {
 #[derive(Debug)]
 pub struct Engine {
     limits: EngineLimits,
-    table: FlowTable<Attachment>,
+    table: FlowTable<Candidate>,
     fragments: FragmentTable,
     /// Deadlines of sessions, earliest first; a session that has a new one leaves the old one behind.
     deadlines: BinaryHeap<Reverse<(Timestamp, SessionId, FlowId)>>,
@@ -105,30 +94,6 @@ pub struct Engine {
     ready: VecDeque<Ready>,
     scratch: Scratch,
     frame: u64,
-}
-
-/// What every flow carries: little.
-#[derive(Debug, Default)]
-struct Attachment {
-    handshake: Handshake,
-    guess: PerSide<Guess>,
-    session: Option<Box<Session>>,
-    slice: Option<Box<Slice>>,
-    /// Only where flows that are no sessions are reported.
-    least: Option<Box<LeastRoundTrips>>,
-    clock: ClockOfFlow,
-}
-
-impl Attached for Attachment {
-    type More = Session;
-
-    fn is_session(&self) -> bool {
-        self.session.as_ref().is_some_and(|session| session.is_established())
-    }
-
-    fn more(&self) -> Option<&Session> {
-        self.session.as_deref()
-    }
 }
 
 impl Engine {
@@ -170,6 +135,7 @@ impl Engine {
             }
             let next = addresses.map(|address| address.and_then(|address| self.table.expect_next(address.hash)));
             next.iter().flatten().for_each(|id| self.table.expect_attached(*id));
+            next.iter().flatten().for_each(|id| self.table.expect_more(*id));
             for (address, frame) in addresses.iter_mut().zip(frames.by_ref()) {
                 self.handle(&frame, address.take().as_ref());
             }
@@ -231,7 +197,7 @@ impl Engine {
 
     /// The next observation, in order.
     pub fn poll_observation(&mut self) -> Option<Observation> {
-        self.ready.pop_front().map(Ready::into_observation)
+        self.ready.pop_front().and_then(Ready::into_observation)
     }
 
     /// The capture is over: every flow ends.
@@ -298,12 +264,15 @@ impl Engine {
             self.counters.udp_flows += 1;
             let (side, evidence) = roles_by_port(key.endpoint(sender), key.endpoint(sender.other()));
             let client = if side == Side::Client { sender } else { sender.other() };
-            self.insert(Flow::new(key, client, evidence, false, frame, packet.encapsulation))
+            self.insert(Flow::new(key, client, evidence, false, frame.time), frame, packet)
         });
         let Some(flow) = self.table.get_mut(id) else { return };
-        let side = flow.note_packet(sender, frame.time, packet.mac);
-        flow.halves.get_mut(side).observe_datagram(packet.ip.ttl, frame.original_len, datagram.payload_len);
-        flow.attached.clock.on_packet(&self.clock);
+        let side = flow.note_packet(sender, frame.time);
+        if let Some(candidate) = flow.attached.as_deref_mut() {
+            candidate.note_mac(side, packet.mac);
+            candidate.halves.get_mut(side).observe_datagram(packet.ip.ttl, frame.original_len, datagram.payload_len);
+            candidate.clock.on_packet(&self.clock);
+        }
     }
 
     #[inline(always)] // the way of nearly every frame; the other call is of packets that came wrapped
@@ -321,131 +290,28 @@ impl Engine {
                 let (client, evidence) = roles(key.endpoint(sender), key.endpoint(sender.other()), segment);
                 let client = if client == Side::Client { sender } else { sender.other() };
                 let midstream = evidence != Evidence::Syn;
-                self.insert(Flow::new(key, client, evidence, midstream, frame, packet.encapsulation))
+                self.insert(Flow::new(key, client, evidence, midstream, frame.time), frame, packet)
             }
         };
         let Some(flow) = self.table.get_mut(id) else { return };
-        let side = flow.note_packet(sender, frame.time, packet.mac);
-        let half = flow.halves.get_mut(side);
-        let next = half.next;
-        half.stack.note(segment, packet.ip.ttl);
-        let arrival = half.observe(segment, packet.ip.identification, frame.time, frame.original_len);
-        self.counters.duplicated += u64::from(arrival == Arrival::Duplicate);
-        flow.attached.handshake.on_segment(side, segment, arrival, frame.time);
-        flow.attached.clock.on_segment(&mut self.clock, side, segment, frame.time);
-        if let Some(least) = &mut flow.attached.least {
-            least.on_segment(side, segment, arrival, frame.time);
+        let side = flow.note_packet(sender, frame.time);
+        if flow.attached.is_some() {
+            return self.handle_candidate(id, side, frame, packet, segment);
         }
-        let reset =
-            segment.flags.has(TcpFlags::RST) && next.is_none_or(|next| segment.seq.since(next).unsigned_abs() <= RESET_REACH);
-        let closes = flow.life == Life::Open && (reset || (flow.halves.client.finished && flow.halves.server.finished));
-        if closes {
+        let next = flow.slim.next(side);
+        let is_copy = flow.slim.observe(side, segment, packet.ip.identification, frame.time);
+        self.counters.duplicated += u64::from(is_copy);
+        if flow.life == Life::Open && (is_reset(segment, next) || flow.slim.is_finished()) {
             flow.life = Life::Closed;
-        }
-        if flow.attached.session.is_some() || (segment.payload_len > 0 && self.begin_session(id, side, segment)) {
-            self.handle_session(id, side, segment, arrival, frame.time);
-        }
-        self.keep_headers(id, frame, segment.payload_len > 0);
-        if closes {
             self.table.schedule(id);
         }
     }
 
-    /// Whether a flow without a session gets one by this segment.
-    fn begin_session(&mut self, id: FlowId, side: Side, segment: &TcpSegment<'_>) -> bool {
-        let Some(flow) = self.table.get_mut(id) else { return false };
-        let guesses = &mut flow.attached.guess;
-        // What a client begins with decides, unless its beginning was not captured.
-        if *guesses.get(side) == Guess::NotOurs || (guesses.client == Guess::NotOurs && !flow.midstream) {
-            return false;
-        }
-        let start = flow.halves.get(side).start;
-        let mut found = guess(start, segment.seq, segment.payload, side);
-        let mut by_port = found == Guess::NotOurs && flow.midstream && flow.key.endpoint(flow.client.other()).port == SSH_PORT;
-        if (found == Guess::Possible || by_port) && self.sessions >= self.limits.max_sessions {
-            self.counters.dropped_flows += 1;
-            (found, by_port) = (Guess::NotOurs, false);
-        }
-        *guesses.get_mut(side) = found;
-        if found == Guess::Possible || by_port {
-            let id = session_id(&flow.key, flow.first_time, self.pseudonyms.as_deref());
-            // A side that has already spoken of other things is read from here on.
-            let starts = PerSide::from_fn(|side| {
-                let half: &Half = flow.halves.get(side);
-                if *guesses.get(side) == Guess::NotOurs { half.next } else { half.start }
-            });
-            flow.attached.session = Some(Box::new(Session::new(id, starts, by_port)));
-            self.sessions += 1;
-        }
-        flow.attached.session.is_some()
-    }
-
-    fn handle_session(&mut self, id: FlowId, side: Side, segment: &TcpSegment<'_>, arrival: Arrival, time: Timestamp) {
-        let Some(flow) = self.table.get_mut(id) else { return };
-        let Some(session) = &mut flow.attached.session else { return };
-        let was_established = session.is_established();
-        if !self.limits.keystrokes {
-            session.on_deadline(self.stream_time, &mut self.scratch); // what deadlines would have done
-        }
-        session.on_segment(side, segment, arrival, time, &mut self.scratch);
-        if session.take_role_swap() {
-            flow.client = flow.client.other();
-            flow.evidence = Evidence::Banner;
-            flow.halves.swap();
-            flow.mac.swap();
-            flow.attached.guess.swap();
-            flow.attached.handshake.swap();
-            flow.attached.least.iter_mut().for_each(|least| least.swap());
-            flow.attached.clock.swap();
-        } else if session.roles_known() && flow.evidence != Evidence::Syn {
-            flow.evidence = Evidence::Banner;
-        }
-        let (session_id, standing) = (session.id(), session.standing());
-        let established = session.is_established();
-        let deadline = session.new_deadline().filter(|_| self.limits.keystrokes);
-        let (frame, ready, wanted) = (self.frame, &mut self.ready, self.limits.keystrokes);
-        session.take_keystrokes(&mut self.scratch, wanted, |sequence, body| {
-            let key = ObservationKey { frame, time, session: session_id, sequence };
-            ready.push_back(Ready::Observation(Observation { key, body }));
-        });
-        if standing == Standing::NotOurs {
-            flow.attached.session = None;
-            flow.attached.guess = PerSide { client: Guess::NotOurs, server: Guess::NotOurs };
-            self.sessions -= 1;
-            return;
-        }
-        if established && !was_established {
-            self.table.schedule(id);
-        }
-        if let Some(deadline) = deadline {
-            self.quiet_until = self.quiet_until.min(deadline);
-            self.deadlines.push(Reverse((deadline, session_id, id)));
-        }
-    }
-
-    fn fire_session(&mut self, id: FlowId, time: Timestamp) {
-        let Some(session) = self.table.get_mut(id).and_then(|flow| flow.attached.session.as_mut()) else { return };
-        session.on_deadline(time, &mut self.scratch);
-        let session_id = session.id();
-        let deadline = session.new_deadline();
-        let (frame, ready) = (self.frame, &mut self.ready);
-        session.take_keystrokes(&mut self.scratch, true, |sequence, body| {
-            let key = ObservationKey { frame, time, session: session_id, sequence };
-            ready.push_back(Ready::Observation(Observation { key, body }));
-        });
-        if let Some(deadline) = deadline {
-            self.quiet_until = self.quiet_until.min(deadline);
-            self.deadlines.push(Reverse((deadline, session_id, id)));
-        }
-    }
-
-    fn insert(&mut self, mut flow: Flow<Attachment>) -> FlowId {
-        let now = flow.first_time;
-        flow.attached.clock = ClockOfFlow::new(&self.clock);
-        flow.attached.least = (self.limits.all_flows && flow.key.transport() == TransportKind::Tcp).then(Box::default);
+    fn insert(&mut self, mut flow: Flow<Candidate>, frame: &Frame<'_>, packet: &Packet<'_>) -> FlowId {
+        flow.attached = self.new_candidate(flow.key.transport(), frame, packet);
         let (id, evicted) = self.table.insert(flow);
         if let Some(evicted) = evicted {
-            self.end_flow(evicted, SessionState::Evicted, now);
+            self.end_flow(evicted, SessionState::Evicted, frame.time);
         }
         id
     }

@@ -196,7 +196,7 @@ pub struct Counters {
     pub undecoded: u64,
     /// Frames cut by a snaplen.
     pub truncated: u64,
-    /// Copies of frames.
+    /// Copies of frames. Of flows that are no sessions only those that came within the next four frames.
     pub duplicated: u64,
     /// Frames earlier than one before them.
     pub out_of_order: u64,

@@ -2,7 +2,7 @@
 //! on their way from memory meanwhile. Each is decoded again when its turn comes: that costs less than to keep what was
 //! decoded.
 
-use super::Attachment;
+use super::candidate::Candidate;
 use crate::{
     flow::{End, FlowKey, FlowTable, KeyHash, TransportKind},
     wire::{Encapsulation, Frame, Packet, Transport, peek},
@@ -24,7 +24,7 @@ pub(super) struct Address {
 impl Address {
     /// The flow of a frame that comes soon, which the table then looks out for; `None` where that takes more than a glance.
     #[inline(always)] // for every frame, and one call
-    pub(super) fn ahead(frame: &Frame<'_>, table: &FlowTable<Attachment>, vlan_in_key: bool) -> Option<Self> {
+    pub(super) fn ahead(frame: &Frame<'_>, table: &FlowTable<Candidate>, vlan_in_key: bool) -> Option<Self> {
         let address = Self::of(&peek(frame)?, table, vlan_in_key)?;
         table.expect_soon(address.hash);
         Some(address)
@@ -32,7 +32,7 @@ impl Address {
 
     /// The flow of what a packet carries; `None` where that is neither TCP nor UDP.
     #[inline(always)] // see `Address::ahead`; other calls are rare
-    pub(super) fn of(packet: &Packet<'_>, table: &FlowTable<Attachment>, vlan_in_key: bool) -> Option<Self> {
+    pub(super) fn of(packet: &Packet<'_>, table: &FlowTable<Candidate>, vlan_in_key: bool) -> Option<Self> {
         let (src_port, dst_port, kind) = match &packet.transport {
             Transport::Tcp(segment) => (segment.src_port, segment.dst_port, TransportKind::Tcp),
             Transport::Udp(datagram) => (datagram.src_port, datagram.dst_port, TransportKind::Udp),

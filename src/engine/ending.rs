@@ -1,6 +1,6 @@
 //! How a flow ends: as a session that is reported, as any other flow where those are wanted too, or without a word.
 
-use super::{Attachment, Engine, evidence::session_id};
+use super::{Engine, candidate::Candidate, evidence::session_id};
 use crate::{
     flow::{Flow, PerSide, SessionId},
     measure::{least::Least, quality::Quality},
@@ -16,7 +16,7 @@ pub(super) enum Ready {
     /// is asked for.
     Flow {
         key: ObservationKey,
-        flow: Box<Flow<Attachment>>,
+        flow: Box<Flow<Candidate>>,
         state: SessionState,
     },
 }
@@ -29,11 +29,12 @@ impl Ready {
         }
     }
 
-    pub(super) fn into_observation(self) -> Observation {
+    pub(super) fn into_observation(self) -> Option<Observation> {
         match self {
-            Self::Observation(observation) => observation,
+            Self::Observation(observation) => Some(observation),
             Self::Flow { key, flow, state } => {
-                Observation { key, body: Body::SessionEnded(Box::new(report_unidentified(&flow, key.session, state))) }
+                let report = report_unidentified(&flow, key.session, state)?;
+                Some(Observation { key, body: Body::SessionEnded(Box::new(report)) })
             }
         }
     }
@@ -41,16 +42,19 @@ impl Ready {
 
 impl Engine {
     /// A flow has left the table.
-    pub(super) fn end_flow(&mut self, mut flow: Flow<Attachment>, state: SessionState, time: Timestamp) {
-        let slice = self.take_headers(&mut flow.attached);
-        let session = flow.attached.session.take();
+    pub(super) fn end_flow(&mut self, mut flow: Flow<Candidate>, state: SessionState, time: Timestamp) {
+        let Some(mut candidate) = flow.attached.take() else { return };
+        let slice = self.take_headers(&mut candidate);
+        let session = candidate.session.take();
         self.sessions -= usize::from(session.is_some());
         let Some(mut session) = session.filter(|session| session.is_confirmed()) else {
+            flow.attached = Some(candidate);
             return self.end_unidentified(flow, state, time);
         };
         self.counters.identified += 1;
-        let mut report = session.finish(&flow, flow.attached.handshake.rtt(), state, &mut self.scratch);
-        report.quality.clock_steps = flow.attached.clock.steps();
+        let headers = report_headers(&flow, &candidate, session.id(), state);
+        let mut report = session.finish(&candidate, headers, &mut self.scratch);
+        report.quality.clock_steps = candidate.clock.steps();
         report.slice = slice;
         self.counters.interactive += u64::from(report.keystrokes.is_some_and(|keystrokes| keystrokes.count > 0));
         let (frame, id) = (self.frame, session.id());
@@ -62,9 +66,9 @@ impl Engine {
         self.ready.push_back(Ready::Observation(Observation { key, body: Body::SessionEnded(Box::new(report)) }));
     }
 
-    fn end_unidentified(&mut self, flow: Flow<Attachment>, state: SessionState, time: Timestamp) {
-        if self.limits.all_flows {
-            let session = session_id(&flow.key, flow.first_time, self.pseudonyms.as_deref());
+    fn end_unidentified(&mut self, flow: Flow<Candidate>, state: SessionState, time: Timestamp) {
+        if let (true, Some(candidate)) = (self.limits.all_flows, &flow.attached) {
+            let session = session_id(&flow.key, candidate.first_time, self.pseudonyms.as_deref());
             let key = ObservationKey { frame: self.frame, time, session, sequence: 0 };
             self.ready.push_back(Ready::Flow { key, flow: Box::new(flow), state });
         }
@@ -72,26 +76,26 @@ impl Engine {
 }
 
 /// What the headers of a flow's packets say: the part of a report that sessions and other flows have in common.
-pub(super) fn report_headers<T>(flow: &Flow<T>, id: SessionId, state: SessionState) -> SessionReport {
-    let traffic = PerSide::from_fn(|side| flow.halves.get(side).traffic);
+fn report_headers(flow: &Flow<Candidate>, candidate: &Candidate, id: SessionId, state: SessionState) -> SessionReport {
+    let traffic = PerSide::from_fn(|side| candidate.halves.get(side).traffic);
     SessionReport {
         id,
         community_id: flow.key.community_id(),
-        input: flow.input,
-        client_isn: flow.halves.client.start.map(|start| start.0.wrapping_sub(1)),
+        input: candidate.input,
+        client_isn: candidate.halves.client.start.map(|start| start.0.wrapping_sub(1)),
         state,
-        start: flow.first_time,
+        start: candidate.first_time,
         end: flow.last_time,
         endpoints: PerSide { client: flow.key.endpoint(flow.client), server: flow.key.endpoint(flow.client.other()) },
         transport: flow.key.transport(),
-        encapsulation: flow.encapsulation,
-        mac: flow.mac,
+        encapsulation: candidate.encapsulation,
+        mac: candidate.mac,
         evidence: flow.evidence,
         identified_by: None,
         midstream: flow.midstream,
         ssh: crate::protocol::ssh::Facts::default(),
         obfuscated: None,
-        stack: PerSide::from_fn(|side| Stack { marks: flow.halves.get(side).stack, timestamp_hz: None }),
+        stack: PerSide::from_fn(|side| Stack { marks: candidate.halves.get(side).stack, timestamp_hz: None }),
         traffic,
         rtt: PerSide::default(),
         keystrokes: None,
@@ -100,17 +104,18 @@ pub(super) fn report_headers<T>(flow: &Flow<T>, id: SessionId, state: SessionSta
     }
 }
 
-fn report_unidentified(flow: &Flow<Attachment>, id: SessionId, state: SessionState) -> SessionReport {
-    let least = flow.attached.least.as_ref().map(|rtt| rtt.least()).unwrap_or_default();
-    let handshake = flow.attached.handshake.rtt();
-    let headers = report_headers(flow, id, state);
-    SessionReport {
+fn report_unidentified(flow: &Flow<Candidate>, id: SessionId, state: SessionState) -> Option<SessionReport> {
+    let candidate = flow.attached.as_deref()?;
+    let least = candidate.least.as_ref().map(|rtt| rtt.least()).unwrap_or_default();
+    let handshake = candidate.handshake.rtt();
+    let headers = report_headers(flow, candidate, id, state);
+    Some(SessionReport {
         rtt: PerSide::from_fn(|side| {
             let (least, handshake) = (*least.get(side), *handshake.get(side));
             let least = handshake.map(|rtt| Least::and(least, rtt)).or(least);
             RoundTrips { handshake, least, ..RoundTrips::default() }
         }),
-        quality: Quality { clock_steps: flow.attached.clock.steps(), ..headers.quality },
+        quality: Quality { clock_steps: candidate.clock.steps(), ..headers.quality },
         ..headers
-    }
+    })
 }

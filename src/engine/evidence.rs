@@ -3,11 +3,10 @@
 
 use std::sync::Arc;
 
-use super::{Attachment, Engine};
+use super::{Engine, candidate::Candidate};
 use crate::{
     evidence::Slice,
-    flow::{Flow, FlowId, FlowKey, SessionId},
-    protocol::identify::Guess,
+    flow::{FlowId, FlowKey, SessionId},
     pseudonym::Pseudonyms,
     time::Timestamp,
     wire::Frame,
@@ -24,28 +23,17 @@ impl Engine {
 
     #[inline(never)]
     fn push_headers(&mut self, id: FlowId, frame: &Frame<'_>, has_payload: bool) {
-        let (Some(keeper), Some(flow)) = (&mut self.slices, self.table.get_mut(id)) else { return };
-        let (is_session, may_become_one) = (flow.attached.session.is_some(), may_become_session(flow));
-        let slice = &mut flow.attached.slice;
-        if is_session || may_become_one {
-            keeper.push(slice, frame, has_payload, is_session);
-        } else {
-            keeper.take(slice);
+        let candidate = self.table.get_mut(id).and_then(|flow| flow.attached.as_deref_mut());
+        if let (Some(keeper), Some(candidate)) = (&mut self.slices, candidate) {
+            keeper.push(&mut candidate.slice, frame, has_payload, candidate.session.is_some());
         }
     }
 
     /// The headers that were kept of a flow that ends.
-    pub(super) fn take_headers(&mut self, attached: &mut Attachment) -> Option<Arc<Slice>> {
-        let slice = self.slices.as_mut()?.take(&mut attached.slice)?;
+    pub(super) fn take_headers(&mut self, candidate: &mut Candidate) -> Option<Arc<Slice>> {
+        let slice = self.slices.as_mut()?.take(&mut candidate.slice)?;
         Some(Arc::from(slice))
     }
-}
-
-/// Whether a flow without a session may still get one.
-fn may_become_session(flow: &Flow<Attachment>) -> bool {
-    let guess = &flow.attached.guess;
-    let refused = |guess: &Guess| *guess == Guess::NotOurs;
-    !(refused(&guess.client) && (refused(&guess.server) || !flow.midstream))
 }
 
 /// The identifier of a flow's session: where there are pseudonyms, of those.

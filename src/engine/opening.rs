@@ -1,24 +1,40 @@
-//! How a flow begins: what opens a new one on an old five-tuple, and which end is the client.
+//! How a flow begins and breaks off: what opens a new one on an old five-tuple, which end is the client, what resets it.
 
 use crate::{
     flow::{Endpoint, Evidence, Flow, Life, Side},
     time::{Span, Timestamp},
-    wire::{TcpFlags, TcpSegment},
+    wire::{SeqNumber, TcpFlags, TcpSegment},
 };
+
+use super::candidate::Candidate;
 
 /// A SYN with a new sequence number makes a new flow of an open one only after this long without a packet: otherwise anybody
 /// could end a session by forging one.
 const REUSE_AFTER: Span = Span::from_secs(3);
 
 /// Whether a segment opens a new connection on an old five-tuple.
-pub(super) fn begins_anew<T>(flow: &Flow<T>, side: Side, segment: &TcpSegment<'_>, time: Timestamp) -> bool {
+#[inline]
+pub(super) fn begins_anew(flow: &Flow<Candidate>, side: Side, segment: &TcpSegment<'_>, time: Timestamp) -> bool {
     if !segment.flags.has(TcpFlags::SYN) || segment.flags.has(TcpFlags::ACK) {
         return false;
     }
-    let half = flow.halves.get(side);
+    let (start, next) = match flow.attached.as_deref().map(|candidate| candidate.halves.get(side)) {
+        Some(half) => (half.start, half.next),
+        None => (flow.slim.start(side), flow.slim.next(side)),
+    };
     let first = segment.seq.plus(1);
-    let other_number = half.start.or(half.next).is_some_and(|known| known != first);
+    let other_number = start.or(next).is_some_and(|known| known != first);
     other_number && (flow.life == Life::Closed || time - flow.last_time >= REUSE_AFTER)
+}
+
+/// A reset this far from where the stream stands is not the sender's own (RFC 5961 §3 wants it exact; a sensor has
+/// not seen everything).
+const RESET_REACH: u32 = 1 << 20;
+
+/// Whether a segment resets a connection whose sender's stream stands at `next`, as far as that is known.
+#[inline]
+pub(super) fn is_reset(segment: &TcpSegment<'_>, next: Option<SeqNumber>) -> bool {
+    segment.flags.has(TcpFlags::RST) && next.is_none_or(|next| segment.seq.since(next).unsigned_abs() <= RESET_REACH)
 }
 
 /// Whether the sender of a flow's first segment is its client, and on what evidence.

@@ -1,10 +1,10 @@
 //! What the engine keeps of a flow that is a session, or may become one: the decoder, the measurers, and the cues carried
 //! from one to the others.
 
-use super::ending::report_headers;
+use super::candidate::Candidate;
 use crate::{
     cue::Cue,
-    flow::{Arrival, Data, Flow, Item, PerSide, SessionId, Side, Stream},
+    flow::{Arrival, Data, Half, Item, PerSide, SessionId, Side, Stream},
     measure::{
         ack::AckTimer,
         estimate::{Distribution, Floor, FloorMethod},
@@ -12,7 +12,7 @@ use crate::{
         quality::{Grain, Quality},
         tsval::{EchoTimer, SenderClock},
     },
-    observation::{Body, IdentifiedBy, RoundTrips, SessionReport, SessionState, Stack},
+    observation::{Body, IdentifiedBy, RoundTrips, SessionReport, Stack},
     protocol::ssh::{Ssh, Standing},
     time::{Span, Timestamp},
     wire::{SeqNumber, TcpFlags, TcpSegment},
@@ -186,13 +186,8 @@ impl Session {
     }
 
     /// The session is over: decides what waits and says everything that is known.
-    pub(super) fn finish<T>(
-        &mut self,
-        flow: &Flow<T>,
-        handshake: PerSide<Option<Span>>,
-        state: SessionState,
-        scratch: &mut Scratch,
-    ) -> SessionReport {
+    pub(super) fn finish(&mut self, candidate: &Candidate, headers: SessionReport, scratch: &mut Scratch) -> SessionReport {
+        let handshake = candidate.handshake.rtt();
         let rtt = self.rtt.client.min();
         let (ssh, cues) = (&mut self.ssh, &mut scratch.cues);
         for side in [Side::Client, Side::Server] {
@@ -201,7 +196,7 @@ impl Session {
         self.carry_cues(scratch);
         let keystrokes = self.keystrokes.finish(&mut scratch.decided).filter(|_| self.ssh.lengths_known());
         let traffic = PerSide::from_fn(|side| {
-            let mut traffic = flow.halves.get(side).traffic;
+            let mut traffic = candidate.halves.get(side).traffic;
             traffic.gaps = self.streams.get(side).gaps();
             traffic
         });
@@ -214,25 +209,25 @@ impl Session {
             ssh: self.ssh.facts(),
             obfuscated: self.keystrokes.obfuscated(),
             stack: PerSide::from_fn(|side| Stack {
-                marks: flow.halves.get(side).stack,
+                marks: candidate.halves.get(side).stack,
                 timestamp_hz: self.clocks.get(side).hz(),
             }),
             traffic,
             rtt: PerSide::from_fn(|side| self.round_trips(side, *handshake.get(side))),
             keystrokes,
             quality: Quality {
-                merged_segments: self.merged_segments(flow),
+                merged_segments: self.merged_segments(&candidate.halves),
                 resolution: self.grain.resolution(),
                 ..Quality::of(&traffic) // of the clock the engine knows
             },
-            ..report_headers(flow, self.id, state)
+            ..headers
         }
     }
 
     /// Whether a segment was longer than the other side's SYN allows.
-    fn merged_segments<T>(&self, flow: &Flow<T>) -> Option<bool> {
+    fn merged_segments(&self, halves: &PerSide<Half>) -> Option<bool> {
         let merged = |side: Side| {
-            let most = flow.halves.get(side.other()).stack.mss?;
+            let most = halves.get(side.other()).stack.mss?;
             Some(*self.longest.get(side) > u32::from(most))
         };
         match (merged(Side::Client), merged(Side::Server)) {

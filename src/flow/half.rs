@@ -21,7 +21,7 @@ const REORDER_WINDOW: Span = Span::from_millis(3);
 
 /// Frames of one direction among which the original of a copy is looked for: a mirror may give several frames and then
 /// the same ones again.
-const RECENT: usize = 4;
+pub(super) const RECENT: usize = 4;
 
 /// How a segment stands to what was seen of its direction before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,13 +91,13 @@ struct Hole {
 
 /// What identifies a frame among its copies, in little: a hash, and the microsecond, both cut to 32 bits. All zero for none.
 #[derive(Clone, Copy, Debug, Default)]
-struct Mark {
+pub(super) struct Mark {
     hash: u32,
     micros: u32,
 }
 
 impl Mark {
-    fn of(segment: &TcpSegment<'_>, identification: u16, time: Timestamp) -> Self {
+    pub(super) fn of(segment: &TcpSegment<'_>, identification: u16, time: Timestamp) -> Self {
         let head = u32::from(identification) << 16 | u32::from(segment.window);
         let words = [segment.seq.0, segment.ack.0, segment.payload_len, head, u32::from(segment.flags.0)];
         let hash = words.iter().fold(0u64, |hash, &word| {
@@ -108,7 +108,7 @@ impl Mark {
     }
 
     /// Whether this is the frame of `before` once more.
-    fn copies(self, before: Self, identification: u16) -> bool {
+    pub(super) fn copies(self, before: Self, identification: u16) -> bool {
         let window = if identification == 0 { COPY_WINDOW_NO_ID } else { COPY_WINDOW };
         let apart = (self.micros.wrapping_sub(before.micros) as i32).unsigned_abs();
         self.hash == before.hash && u64::from(apart) <= window.as_micros()
@@ -146,6 +146,12 @@ impl Half {
             self.finished = true;
         }
         arrival
+    }
+
+    /// The last two frames of each side.
+    pub(super) const fn last_marks(&self, other: &Self) -> [Mark; RECENT] {
+        let ([a, b, ..], [c, d, ..]) = (self.recent, other.recent);
+        [a, b, c, d]
     }
 
     /// Takes a UDP datagram into account. `frame_len` is the frame's length on the wire, `payload_len` the datagram's.

@@ -6,6 +6,7 @@ mod index;
 mod key;
 mod prefetch;
 mod side;
+mod slim;
 mod slots;
 mod stack;
 mod stream;
@@ -15,6 +16,7 @@ pub use fragments::{FragmentKey, FragmentLimits, FragmentTable, Joined, Reassemb
 pub use half::{Arrival, Half, Traffic};
 pub use key::{End, Endpoint, FlowKey, SessionId, TransportKind};
 pub use side::{Evidence, PerSide, Side};
+pub use slim::Slim;
 pub use stack::StackMarks;
 pub use stream::{Data, Item, Stream};
 pub use table::{Attached, Flow, FlowId, FlowTable, KeyHash, Life, Limits};

@@ -7,11 +7,8 @@ use std::hash::BuildHasher;
 
 use foldhash::quality::RandomState;
 
-use super::{End, Evidence, FlowKey, Half, PerSide, Side, TransportKind, index::Index, prefetch::prefetch, slots::Slots};
-use crate::{
-    time::{Span, Timestamp},
-    wire::{Encapsulation, Frame, MacPair},
-};
+use super::{End, Evidence, FlowKey, PerSide, Side, Slim, TransportKind, index::Index, prefetch::prefetch, slots::Slots};
+use crate::time::{Span, Timestamp};
 
 /// Buckets of the wheel, one a second; later deadlines are looked at again when the last bucket comes.
 const WHEEL_SECONDS: usize = 512;
@@ -40,7 +37,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            max_flows: 1 << 20,
+            max_flows: 1 << 21,
             unanswered: Span::from_secs(30),
             tcp_idle: Span::from_secs(300),
             session_idle: Span::from_secs(7_500),
@@ -59,7 +56,7 @@ pub enum Life {
     Closed,
 }
 
-/// One five-tuple's life.
+/// One five-tuple's life: two cache lines, and what is attached to it where it may be more to us than its end.
 #[derive(Debug)]
 pub struct Flow<T> {
     /// Both endpoints.
@@ -70,29 +67,21 @@ pub struct Flow<T> {
     pub evidence: Evidence,
     /// The beginning was not captured.
     pub midstream: bool,
-    /// Number of the first frame.
-    pub first_frame: u64,
-    /// Which input the first frame came from, by position.
-    pub input: u32,
-    /// Time of the first frame.
-    pub first_time: Timestamp,
-    /// Time of the last frame.
-    pub last_time: Timestamp,
     /// Open or closed.
     pub life: Life,
-    /// VLAN and tunnel of the first frame.
-    pub encapsulation: Encapsulation,
-    /// Hardware address of each side as this segment shows it.
-    pub mac: PerSide<Option<[u8; 6]>>,
-    /// Sequence state and counters.
-    pub halves: PerSide<Half>,
+    /// Which sides have sent anything.
+    pub seen: PerSide<bool>,
+    /// Time of the last frame.
+    pub last_time: Timestamp,
     /// What the later stages keep.
-    pub attached: T,
+    pub attached: Option<Box<T>>,
+    /// What is kept where nothing is attached.
+    pub slim: Slim,
     due_second: i64,
 }
 
 /// What the table must know of what is attached to a flow.
-pub trait Attached: Default {
+pub trait Attached {
     /// Whether the flow is a session: kept longer, evicted last.
     fn is_session(&self) -> bool;
 
@@ -106,28 +95,17 @@ pub trait Attached: Default {
 impl<T: Attached> Flow<T> {
     /// A flow as its first packet shows it.
     #[must_use]
-    pub fn new(
-        key: FlowKey,
-        client: End,
-        evidence: Evidence,
-        midstream: bool,
-        frame: &Frame<'_>,
-        encapsulation: Encapsulation,
-    ) -> Self {
+    pub fn new(key: FlowKey, client: End, evidence: Evidence, midstream: bool, time: Timestamp) -> Self {
         Self {
             key,
             client,
             evidence,
             midstream,
-            first_frame: frame.number,
-            input: frame.input,
-            first_time: frame.time,
-            last_time: frame.time,
             life: Life::Open,
-            encapsulation,
-            mac: PerSide::default(),
-            halves: PerSide::default(),
-            attached: T::default(),
+            seen: PerSide::default(),
+            last_time: time,
+            attached: None,
+            slim: Slim::default(),
             due_second: i64::MIN,
         }
     }
@@ -138,25 +116,25 @@ impl<T: Attached> Flow<T> {
         if end == self.client { Side::Client } else { Side::Server }
     }
 
-    /// Takes note of a packet that `sender` sent, and says in which role. The first hardware address of each side stands.
-    pub fn note_packet(&mut self, sender: End, time: Timestamp, mac: Option<MacPair>) -> Side {
+    /// Takes note of a packet that `sender` sent, and says in which role.
+    #[inline]
+    pub fn note_packet(&mut self, sender: End, time: Timestamp) -> Side {
         let side = self.side_of(sender);
         self.last_time = self.last_time.max(time);
-        if let Some(mac) = mac.filter(|_| self.mac.client.is_none() || self.mac.server.is_none()) {
-            self.mac.get_mut(side).get_or_insert(mac.source);
-            let receiver = self.mac.get_mut(side.other());
-            *receiver = receiver.or(mac.destination);
-        }
+        *self.seen.get_mut(side) = true;
         side
     }
 
+    fn is_session(&self) -> bool {
+        self.attached.as_ref().is_some_and(|attached| attached.is_session())
+    }
+
     fn deadline(&self, limits: &Limits) -> Timestamp {
-        let answered = self.halves.client.traffic.packets > 0 && self.halves.server.traffic.packets > 0;
         let idle = match (self.life, self.key.transport()) {
             (Life::Closed, _) => limits.closed,
             (Life::Open, TransportKind::Udp) => limits.udp_idle,
-            (Life::Open, TransportKind::Tcp) if self.attached.is_session() => limits.session_idle,
-            (Life::Open, TransportKind::Tcp) if answered || self.midstream => limits.tcp_idle,
+            (Life::Open, TransportKind::Tcp) if self.is_session() => limits.session_idle,
+            (Life::Open, TransportKind::Tcp) if (self.seen.client && self.seen.server) || self.midstream => limits.tcp_idle,
             (Life::Open, TransportKind::Tcp) => limits.unanswered,
         };
         self.last_time + idle
@@ -164,7 +142,7 @@ impl<T: Attached> Flow<T> {
 
     /// What an eviction takes first: the smaller, the sooner.
     fn worth(&self) -> (bool, bool, Timestamp) {
-        (self.attached.is_session(), self.life == Life::Open, self.last_time)
+        (self.is_session(), self.life == Life::Open, self.last_time)
     }
 }
 
@@ -248,8 +226,16 @@ impl<T: Attached> FlowTable<T> {
     /// The next step of [`Self::expect_next`]: has what is attached to the flow fetched.
     #[inline]
     pub fn expect_attached(&self, id: FlowId) {
-        if let Some(attached) = self.get(id).and_then(|flow| flow.attached.more()) {
+        if let Some(attached) = self.get(id).and_then(|flow| flow.attached.as_deref()) {
             prefetch(attached);
+        }
+    }
+
+    /// The step after that: has what that keeps elsewhere fetched.
+    #[inline]
+    pub fn expect_more(&self, id: FlowId) {
+        if let Some(more) = self.get(id).and_then(|flow| flow.attached.as_deref()?.more()) {
+            prefetch(more);
         }
     }
 
@@ -276,7 +262,7 @@ impl<T: Attached> FlowTable<T> {
     pub fn insert(&mut self, flow: Flow<T>) -> (FlowId, Option<Flow<T>>) {
         let evicted = if self.index.len() >= self.limits.max_flows { self.evict() } else { None };
         if self.wheel_second == i64::MIN {
-            self.wheel_second = flow.first_time.as_nanos().div_euclid(1_000_000_000);
+            self.wheel_second = flow.last_time.as_nanos().div_euclid(1_000_000_000);
         }
         let hash = self.hash(&flow.key);
         let id = FlowId(self.slots.insert(flow));
@@ -307,7 +293,8 @@ impl<T: Attached> FlowTable<T> {
         }
     }
 
-    /// Takes out the flows whose deadline has come by `now`, earliest first, with their deadlines.
+    /// Takes out the flows whose deadline has come by `now`. Those to which something is attached are handed back with their
+    /// deadlines, second by second, in no order within one.
     pub fn expire(&mut self, now: Timestamp) -> Vec<(Timestamp, Flow<T>)> {
         let target = now.as_nanos().div_euclid(1_000_000_000);
         let mut gone = Vec::new();
@@ -324,20 +311,16 @@ impl<T: Attached> FlowTable<T> {
             let second = self.wheel_second;
             let at = second.rem_euclid(WHEEL_SECONDS as i64) as usize;
             let Some(bucket) = self.wheel.get_mut(at).map(std::mem::take) else { break };
-            let first = gone.len();
             for id in bucket {
                 let limits = self.limits;
                 let Some(flow) = self.get_mut(id).filter(|flow| flow.due_second == second) else { continue };
                 let deadline = flow.deadline(&limits);
                 flow.due_second = i64::MIN;
                 if second_behind(deadline) <= second {
-                    gone.extend(self.remove(id).map(|flow| (deadline, flow)));
+                    gone.extend(self.remove(id).filter(|flow| flow.attached.is_some()).map(|flow| (deadline, flow)));
                 } else {
                     self.schedule(id);
                 }
-            }
-            if let Some(new) = gone.get_mut(first..) {
-                new.sort_by_key(|(deadline, flow)| (*deadline, flow.first_frame));
             }
         }
         gone
@@ -349,12 +332,10 @@ impl<T: Attached> FlowTable<T> {
         Timestamp::from_nanos(self.wheel_second.saturating_add(1).saturating_mul(1_000_000_000))
     }
 
-    /// Empties the table, in the order in which the flows began.
-    pub fn drain(&mut self) -> Vec<Flow<T>> {
+    /// Empties the table. Flows to which something is attached are handed back, in no order.
+    pub fn drain(&mut self) -> impl Iterator<Item = Flow<T>> + use<T> {
         self.index.clear();
-        let mut flows: Vec<_> = self.slots.drain().collect();
-        flows.sort_by_key(|flow| flow.first_frame);
-        flows
+        self.slots.drain().filter(|flow| flow.attached.is_some())
     }
 
     /// Puts every flow into the bucket that comes next, after a jump in time.

@@ -1,0 +1,237 @@
+//! Flows that are sessions or may become one: what is kept of them, and what becomes of their segments.
+
+use std::cmp::Reverse;
+
+use super::{Engine, clock::ClockOfFlow, ending::Ready, evidence::session_id, opening::is_reset, session::Session};
+use crate::{
+    evidence::Slice,
+    flow::{Arrival, Attached, Evidence, FlowId, Half, Life, PerSide, Side, Slim, TransportKind},
+    measure::{handshake::Handshake, least::LeastRoundTrips},
+    observation::{Observation, ObservationKey},
+    protocol::{
+        identify::{Guess, SSH_PORT, guess},
+        ssh::Standing,
+    },
+    time::Timestamp,
+    wire::{Encapsulation, Frame, MacPair, Packet, TcpSegment},
+};
+
+/// What a flow carries as long as it may be reported; a flow that is refused carries nothing.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    /// Sequence state and counters.
+    pub(super) halves: PerSide<Half>,
+    pub(super) handshake: Handshake,
+    pub(super) guess: PerSide<Guess>,
+    pub(super) session: Option<Box<Session>>,
+    pub(super) slice: Option<Box<Slice>>,
+    /// Only where flows that are no sessions are reported.
+    pub(super) least: Option<Box<LeastRoundTrips>>,
+    pub(super) clock: ClockOfFlow,
+    /// Hardware address of each side as this segment shows it.
+    pub(super) mac: PerSide<Option<[u8; 6]>>,
+    /// Time of the first frame.
+    pub(super) first_time: Timestamp,
+    /// VLAN and tunnel of the first frame.
+    pub(super) encapsulation: Encapsulation,
+    /// Which input the first frame came from, by position.
+    pub(super) input: u32,
+}
+
+impl Attached for Candidate {
+    type More = Session;
+
+    fn is_session(&self) -> bool {
+        self.session.as_ref().is_some_and(|session| session.is_established())
+    }
+
+    fn more(&self) -> Option<&Session> {
+        self.session.as_deref()
+    }
+}
+
+impl Candidate {
+    /// Takes the hardware addresses of a packet that `side` sent; the first of each side stands.
+    pub(super) fn note_mac(&mut self, side: Side, mac: Option<MacPair>) {
+        if let Some(mac) = mac.filter(|_| self.mac.client.is_none() || self.mac.server.is_none()) {
+            self.mac.get_mut(side).get_or_insert(mac.source);
+            let receiver = self.mac.get_mut(side.other());
+            *receiver = receiver.or(mac.destination);
+        }
+    }
+
+    /// Whether it is no session and cannot become one any more.
+    fn is_refused(&self, midstream: bool) -> bool {
+        let refused = |guess: Guess| guess == Guess::NotOurs;
+        self.session.is_none() && refused(self.guess.client) && (refused(self.guess.server) || !midstream)
+    }
+}
+
+impl Engine {
+    /// What a new flow carries: nothing where it can never be reported.
+    pub(super) fn new_candidate(
+        &mut self,
+        transport: TransportKind,
+        frame: &Frame<'_>,
+        packet: &Packet<'_>,
+    ) -> Option<Box<Candidate>> {
+        let is_tcp = transport == TransportKind::Tcp;
+        if !is_tcp && !self.limits.all_flows {
+            return None;
+        }
+        Some(Box::new(Candidate {
+            halves: PerSide::default(),
+            handshake: Handshake::default(),
+            guess: PerSide::default(),
+            session: None,
+            slice: None,
+            least: (is_tcp && self.limits.all_flows).then(Box::default),
+            clock: ClockOfFlow::new(&self.clock),
+            mac: PerSide::default(),
+            first_time: frame.time,
+            encapsulation: packet.encapsulation,
+            input: frame.input,
+        }))
+    }
+
+    /// A segment of a flow that is a session, may become one, or is reported anyway.
+    pub(super) fn handle_candidate(
+        &mut self,
+        id: FlowId,
+        side: Side,
+        frame: &Frame<'_>,
+        packet: &Packet<'_>,
+        segment: &TcpSegment<'_>,
+    ) {
+        let Some(flow) = self.table.get_mut(id) else { return };
+        let Some(candidate) = flow.attached.as_deref_mut() else { return };
+        candidate.note_mac(side, packet.mac);
+        let half = candidate.halves.get_mut(side);
+        let next = half.next;
+        half.stack.note(segment, packet.ip.ttl);
+        let arrival = half.observe(segment, packet.ip.identification, frame.time, frame.original_len);
+        self.counters.duplicated += u64::from(arrival == Arrival::Duplicate);
+        candidate.handshake.on_segment(side, segment, arrival, frame.time);
+        candidate.clock.on_segment(&mut self.clock, side, segment, frame.time);
+        if let Some(least) = &mut candidate.least {
+            least.on_segment(side, segment, arrival, frame.time);
+        }
+        let finished = candidate.halves.client.finished && candidate.halves.server.finished;
+        let closes = flow.life == Life::Open && (is_reset(segment, next) || finished);
+        if closes {
+            flow.life = Life::Closed;
+        }
+        if candidate.session.is_some() || (segment.payload_len > 0 && self.begin_session(id, side, segment)) {
+            self.handle_session(id, side, segment, arrival, frame.time);
+        }
+        self.keep_headers(id, frame, segment.payload_len > 0);
+        self.drop_refused(id);
+        if closes {
+            self.table.schedule(id);
+        }
+    }
+
+    /// A flow that cannot become a session any more keeps next to nothing, unless it is reported anyway.
+    fn drop_refused(&mut self, id: FlowId) {
+        let Some(flow) = self.table.get_mut(id) else { return };
+        if self.limits.all_flows || !flow.attached.as_deref().is_some_and(|candidate| candidate.is_refused(flow.midstream)) {
+            return;
+        }
+        if let Some(mut candidate) = flow.attached.take() {
+            flow.slim = Slim::of(&candidate.halves);
+            self.take_headers(&mut candidate);
+        }
+    }
+
+    /// Whether a flow without a session gets one by this segment.
+    fn begin_session(&mut self, id: FlowId, side: Side, segment: &TcpSegment<'_>) -> bool {
+        let Some(flow) = self.table.get_mut(id) else { return false };
+        let Some(candidate) = flow.attached.as_deref_mut() else { return false };
+        let guesses = &mut candidate.guess;
+        // What a client begins with decides, unless its beginning was not captured.
+        if *guesses.get(side) == Guess::NotOurs || (guesses.client == Guess::NotOurs && !flow.midstream) {
+            return false;
+        }
+        let start = candidate.halves.get(side).start;
+        let mut found = guess(start, segment.seq, segment.payload, side);
+        let mut by_port = found == Guess::NotOurs && flow.midstream && flow.key.endpoint(flow.client.other()).port == SSH_PORT;
+        if (found == Guess::Possible || by_port) && self.sessions >= self.limits.max_sessions {
+            self.counters.dropped_flows += 1;
+            (found, by_port) = (Guess::NotOurs, false);
+        }
+        *guesses.get_mut(side) = found;
+        if found == Guess::Possible || by_port {
+            let id = session_id(&flow.key, candidate.first_time, self.pseudonyms.as_deref());
+            // A side that has already spoken of other things is read from here on.
+            let starts = PerSide::from_fn(|side| {
+                let half: &Half = candidate.halves.get(side);
+                if *guesses.get(side) == Guess::NotOurs { half.next } else { half.start }
+            });
+            candidate.session = Some(Box::new(Session::new(id, starts, by_port)));
+            self.sessions += 1;
+        }
+        candidate.session.is_some()
+    }
+
+    fn handle_session(&mut self, id: FlowId, side: Side, segment: &TcpSegment<'_>, arrival: Arrival, time: Timestamp) {
+        let Some(flow) = self.table.get_mut(id) else { return };
+        let Some(candidate) = flow.attached.as_deref_mut() else { return };
+        let Some(session) = &mut candidate.session else { return };
+        let was_established = session.is_established();
+        if !self.limits.keystrokes {
+            session.on_deadline(self.stream_time, &mut self.scratch); // what deadlines would have done
+        }
+        session.on_segment(side, segment, arrival, time, &mut self.scratch);
+        if session.take_role_swap() {
+            flow.client = flow.client.other();
+            flow.evidence = Evidence::Banner;
+            flow.seen.swap();
+            candidate.halves.swap();
+            candidate.mac.swap();
+            candidate.guess.swap();
+            candidate.handshake.swap();
+            candidate.least.iter_mut().for_each(|least| least.swap());
+            candidate.clock.swap();
+        } else if session.roles_known() && flow.evidence != Evidence::Syn {
+            flow.evidence = Evidence::Banner;
+        }
+        let (session_id, standing) = (session.id(), session.standing());
+        let established = session.is_established();
+        let deadline = session.new_deadline().filter(|_| self.limits.keystrokes);
+        let (frame, ready, wanted) = (self.frame, &mut self.ready, self.limits.keystrokes);
+        session.take_keystrokes(&mut self.scratch, wanted, |sequence, body| {
+            let key = ObservationKey { frame, time, session: session_id, sequence };
+            ready.push_back(Ready::Observation(Observation { key, body }));
+        });
+        if standing == Standing::NotOurs {
+            candidate.session = None;
+            candidate.guess = PerSide { client: Guess::NotOurs, server: Guess::NotOurs };
+            self.sessions -= 1;
+            return;
+        }
+        if established && !was_established {
+            self.table.schedule(id);
+        }
+        if let Some(deadline) = deadline {
+            self.quiet_until = self.quiet_until.min(deadline);
+            self.deadlines.push(Reverse((deadline, session_id, id)));
+        }
+    }
+
+    pub(super) fn fire_session(&mut self, id: FlowId, time: Timestamp) {
+        let session = self.table.get_mut(id).and_then(|flow| flow.attached.as_deref_mut()?.session.as_mut());
+        let Some(session) = session else { return };
+        session.on_deadline(time, &mut self.scratch);
+        let session_id = session.id();
+        let deadline = session.new_deadline();
+        let (frame, ready) = (self.frame, &mut self.ready);
+        session.take_keystrokes(&mut self.scratch, true, |sequence, body| {
+            let key = ObservationKey { frame, time, session: session_id, sequence };
+            ready.push_back(Ready::Observation(Observation { key, body }));
+        });
+        if let Some(deadline) = deadline {
+            self.quiet_until = self.quiet_until.min(deadline);
+            self.deadlines.push(Reverse((deadline, session_id, id)));
+        }
+    }
+}
