@@ -10,7 +10,7 @@ use crate::{
 
 /// Frames that are looked at ahead: memory answers in the time that about ten take, and what is on its way fits well into the
 /// innermost cache.
-pub(super) const AHEAD: usize = 16;
+pub(super) const AHEAD: usize = 32;
 
 /// Which flow a packet belongs to.
 #[derive(Clone, Copy, Debug)]

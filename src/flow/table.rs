@@ -58,6 +58,7 @@ pub enum Life {
 
 /// One five-tuple's life: two cache lines, and what is attached to it where it may be more to us than its end.
 #[derive(Debug)]
+#[repr(align(64))]
 pub struct Flow<T> {
     /// Both endpoints.
     pub key: FlowKey,
@@ -77,7 +78,8 @@ pub struct Flow<T> {
     pub attached: Option<Box<T>>,
     /// What is kept where nothing is attached.
     pub slim: Slim,
-    due_second: i64,
+    /// The second in which the wheel looks at it, cut to 32 bits; 0 for none. A look too many does no harm.
+    due: u32,
 }
 
 /// What the table must know of what is attached to a flow.
@@ -106,7 +108,7 @@ impl<T: Attached> Flow<T> {
             last_time: time,
             attached: None,
             slim: Slim::default(),
-            due_second: i64::MIN,
+            due: 0,
         }
     }
 
@@ -284,10 +286,10 @@ impl<T: Attached> FlowTable<T> {
         let base = self.wheel_second;
         let Some(flow) = self.get_mut(id) else { return };
         let second = second_behind(flow.deadline(&limits)).clamp(base + 1, base + WHEEL_SECONDS as i64 - 1);
-        if flow.due_second == second {
+        if flow.due == second as u32 {
             return;
         }
-        flow.due_second = second;
+        flow.due = second as u32;
         if let Some(bucket) = self.wheel.get_mut(second.rem_euclid(WHEEL_SECONDS as i64) as usize) {
             bucket.push(id);
         }
@@ -313,9 +315,9 @@ impl<T: Attached> FlowTable<T> {
             let Some(bucket) = self.wheel.get_mut(at).map(std::mem::take) else { break };
             for id in bucket {
                 let limits = self.limits;
-                let Some(flow) = self.get_mut(id).filter(|flow| flow.due_second == second) else { continue };
+                let Some(flow) = self.get_mut(id).filter(|flow| flow.due == second as u32) else { continue };
                 let deadline = flow.deadline(&limits);
-                flow.due_second = i64::MIN;
+                flow.due = 0;
                 if second_behind(deadline) <= second {
                     gone.extend(self.remove(id).filter(|flow| flow.attached.is_some()).map(|flow| (deadline, flow)));
                 } else {
@@ -346,7 +348,7 @@ impl<T: Attached> FlowTable<T> {
         let mut alive = Vec::new();
         for id in ids {
             if let Some(flow) = self.get_mut(id) {
-                flow.due_second = second;
+                flow.due = second as u32;
                 alive.push(id);
             }
         }

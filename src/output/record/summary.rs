@@ -22,7 +22,7 @@ pub(in crate::output) struct SummaryRecord<'a> {
     undecoded: u64,
     /// Frames cut by a snaplen.
     truncated: u64,
-    /// Copies of frames.
+    /// Copies of frames; of flows that are no sessions only those that came within the next four frames.
     duplicated: u64,
     /// Frames earlier than stream time: another frame had come before with a later time.
     out_of_order: u64,
