@@ -27,13 +27,14 @@ const UNIDENTIFIED: &str = "the flow was not identified, and keeps no history of
 pub struct Correlator {
     claims: Option<Claims>,
     pseudonyms: Option<Arc<Pseudonyms>>,
+    forwards: ForwardSteps,
 }
 
 impl Correlator {
     /// With the claims that sessions are held against, if there are any.
     #[must_use]
     pub const fn new(claims: Option<Claims>) -> Self {
-        Self { claims, pseudonyms: None }
+        Self { claims, pseudonyms: None, forwards: ForwardSteps::new() }
     }
 
     /// Judges by the addresses themselves, and has nothing but pseudonyms of addresses and identities in events.
@@ -43,13 +44,24 @@ impl Correlator {
     }
 
     /// Takes an observation in and adds the events that it makes.
-    pub fn handle(&self, observation: Observation, events: &mut Vec<Event>) {
+    pub fn handle(&mut self, observation: Observation, events: &mut Vec<Event>) {
         match observation.body {
             Body::Keystroke { keystroke, client_rtt } => {
                 events.push(Event::Keystroke(KeystrokeEvent { session: observation.key.session, keystroke, client_rtt }));
             }
-            Body::SessionEnded(report) => self.judge(*report, observation.key.time, events),
+            Body::ClockSet { from, until } => self.forwards.push(from, until),
+            Body::SessionEnded(mut report) => {
+                let steps = self.forwards.between(report.start, report.end);
+                report.quality.clock_steps = report.quality.clock_steps.saturating_add(steps);
+                self.judge(*report, observation.key.time, events);
+            }
         }
+    }
+
+    /// How often the sensor's clock was set forwards so far.
+    #[must_use]
+    pub const fn clock_set_forwards(&self) -> u32 {
+        self.forwards.count
     }
 
     fn judge(&self, mut report: SessionReport, now: Timestamp, events: &mut Vec<Event>) {
@@ -73,6 +85,40 @@ impl Correlator {
             .collect();
         events.push(Event::Session(Box::new(SessionEvent { report, claim, judgement })));
         events.extend(alerts);
+    }
+}
+
+/// Steps of the clock that are remembered, to be told of the sessions that saw them.
+const MAX_STEPS: usize = 1024;
+
+/// Steps forwards of the sensor's clock, each somewhere in a stretch of time. What shows the same step is counted once.
+#[derive(Debug, Default)]
+struct ForwardSteps {
+    last: Vec<(Timestamp, Timestamp)>,
+    count: u32,
+}
+
+impl ForwardSteps {
+    const fn new() -> Self {
+        Self { last: Vec::new(), count: 0 }
+    }
+
+    fn push(&mut self, from: Timestamp, until: Timestamp) {
+        match self.last.last_mut() {
+            Some((start, end)) if from < *end && *start < until => (*start, *end) = (from.max(*start), until.min(*end)),
+            _ => {
+                self.count = self.count.saturating_add(1);
+                if self.last.len() >= MAX_STEPS {
+                    self.last.remove(0);
+                }
+                self.last.push((from, until));
+            }
+        }
+    }
+
+    /// How many may lie between two times.
+    fn between(&self, start: Timestamp, end: Timestamp) -> u32 {
+        self.last.iter().filter(|(from, until)| *from < end && start < *until).count() as u32
     }
 }
 
@@ -197,5 +243,23 @@ fn alert(report: &SessionReport, claim: &ClaimEvent, finding: &Finding, now: Tim
         finding: finding.clone(),
         quality: report.quality,
         slice,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_step_that_many_flows_show_is_one() {
+        let at = |seconds: i64| Timestamp::from_nanos(seconds * 1_000_000_000);
+        let mut steps = ForwardSteps::new();
+        for (from, until) in [(100, 3700), (50, 3701), (99, 3800), (3700, 8000), (3900, 8000)] {
+            steps.push(at(from), at(until));
+        }
+        assert_eq!(steps.count, 2);
+        let seen =
+            [(0, 90), (0, 101), (200, 300), (3_000, 5_000), (9_000, 9_001)].map(|(start, end)| steps.between(at(start), at(end)));
+        assert_eq!(seen, [0, 1, 1, 2, 0]);
     }
 }

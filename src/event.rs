@@ -98,6 +98,8 @@ pub struct AlertEvent {
 pub struct Summary {
     /// What the engine counted.
     pub counters: Counters,
+    /// How often the sensor's clock was set forwards, as far as that shows.
+    pub clock_set_forwards: u32,
     /// Sessions reported; other flows are not among them.
     pub sessions: u64,
     /// Alerts raised.

@@ -53,6 +53,13 @@ pub enum Body {
     },
     /// A session has ended, or the capture has; or any other flow, where those are reported too.
     SessionEnded(Box<SessionReport>),
+    /// A flow shows that the sensor's clock was set forwards somewhere between these times; others may show the same.
+    ClockSet {
+        /// Not before.
+        from: Timestamp,
+        /// Not behind.
+        until: Timestamp,
+    },
 }
 
 /// How a session ended.
@@ -198,9 +205,11 @@ pub struct Counters {
     pub truncated: u64,
     /// Copies of frames. Of flows that are no sessions only those that came within the next four frames.
     pub duplicated: u64,
+    /// Copies of fragments.
+    pub duplicated_fragments: u64,
     /// Frames earlier than one before them.
     pub out_of_order: u64,
-    /// How often the sensor's clock was set, as far as that shows: see [`Quality::clock_steps`].
+    /// How often the sensor's clock was set back, as far as that shows: see [`Quality::clock_steps`].
     pub clock_steps: u32,
     /// Packets put together from fragments.
     pub reassembled: u64,
@@ -220,4 +229,20 @@ pub struct Counters {
     pub first_time: Option<Timestamp>,
     /// Latest frame.
     pub last_time: Option<Timestamp>,
+}
+
+impl Counters {
+    /// With the flows of another engine that saw the same frames. What is counted by frame is equal in both.
+    #[must_use]
+    pub const fn with_flows_of(self, other: &Self) -> Self {
+        Self {
+            duplicated: self.duplicated + other.duplicated,
+            dropped_flows: self.dropped_flows + other.dropped_flows,
+            tcp_flows: self.tcp_flows + other.tcp_flows,
+            udp_flows: self.udp_flows + other.udp_flows,
+            identified: self.identified + other.identified,
+            interactive: self.interactive + other.interactive,
+            ..self
+        }
+    }
 }

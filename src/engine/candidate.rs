@@ -5,9 +5,9 @@ use std::cmp::Reverse;
 use super::{Engine, clock::ClockOfFlow, ending::Ready, evidence::session_id, opening::is_reset, session::Session};
 use crate::{
     evidence::Slice,
-    flow::{Arrival, Attached, Evidence, FlowId, Half, Life, PerSide, Side, Slim, TransportKind},
+    flow::{Arrival, Attached, Evidence, FlowId, Half, Life, PerSide, SessionId, Side, Slim, TransportKind},
     measure::{handshake::Handshake, least::LeastRoundTrips},
-    observation::{Observation, ObservationKey},
+    observation::{Body, Observation, ObservationKey},
     protocol::{
         identify::{Guess, SSH_PORT, guess},
         ssh::Standing,
@@ -112,7 +112,10 @@ impl Engine {
         let arrival = half.observe(segment, packet.ip.identification, frame.time, frame.original_len);
         self.counters.duplicated += u64::from(arrival == Arrival::Duplicate);
         candidate.handshake.on_segment(side, segment, arrival, frame.time);
-        candidate.clock.on_segment(&mut self.clock, side, segment, frame.time);
+        if let Some((from, until)) = candidate.clock.on_segment(&self.clock, side, segment, frame.time) {
+            let key = ObservationKey { frame: self.frame, time: frame.time, session: SessionId(0), sequence: 0 };
+            self.ready.push_back(Ready::Observation(Observation { key, body: Body::ClockSet { from, until } }));
+        }
         if let Some(least) = &mut candidate.least {
             least.on_segment(side, segment, arrival, frame.time);
         }

@@ -20,18 +20,16 @@ const BACKWARDS: Span = Span::from_secs(1);
 /// Seconds that a segment may live, RFC 9293 §3.4.2 (MSL).
 const LIFETIME: u32 = 120;
 
-/// Steps so far, at most one for each that happened.
+/// Steps back so far. Steps forwards are told by flows, several of one: what stands behind the engines counts them.
 #[derive(Debug, Default)]
 pub(super) struct Clock {
     /// Time of the last frame of each input, by position.
     last: Vec<Timestamp>,
     steps: u32,
-    /// In seconds: between these the last step forwards lies.
-    forwards: Option<(u32, u32)>,
 }
 
 impl Clock {
-    /// How often the clock was set.
+    /// How often the clock was set back.
     pub(super) const fn steps(&self) -> u32 {
         self.steps
     }
@@ -47,17 +45,6 @@ impl Clock {
             self.steps = self.steps.saturating_add(1);
         }
         *last = time;
-    }
-
-    /// A step forwards lies somewhere in this stretch. What shows the same step is counted once.
-    fn on_forwards(&mut self, from: u32, until: u32) {
-        self.forwards = match self.forwards {
-            Some((start, end)) if from < end && start < until => Some((from.max(start), until.min(end))),
-            _ => {
-                self.steps = self.steps.saturating_add(1);
-                Some((from, until))
-            }
-        };
     }
 }
 
@@ -82,21 +69,25 @@ impl ClockOfFlow {
         Self { before: clock.steps, now: clock.steps, stamps: PerSide::default() }
     }
 
-    /// How often the clock was set between the first and the last segment, whichever flow showed it.
+    /// How often the clock was set back between the first and the last segment.
     pub(super) const fn steps(&self) -> u32 {
         self.now.saturating_sub(self.before)
     }
 
-    /// Takes a segment in.
-    pub(super) fn on_segment(&mut self, clock: &mut Clock, side: Side, segment: &TcpSegment<'_>, time: Timestamp) {
-        if let Some((value, _)) = segment.timestamps() {
-            let second = u32::try_from(time.as_nanos().div_euclid(1_000_000_000)).unwrap_or_default();
-            let stamp = Stamp { value, second };
-            if let Some(last) = self.stamps.get_mut(side).replace(stamp).filter(|last| last.precedes(stamp)) {
-                clock.on_forwards(last.second, stamp.second);
-            }
-        }
+    /// Takes a segment in. Gives the stretch in which a step forwards lies, where it shows one.
+    pub(super) fn on_segment(
+        &mut self,
+        clock: &Clock,
+        side: Side,
+        segment: &TcpSegment<'_>,
+        time: Timestamp,
+    ) -> Option<(Timestamp, Timestamp)> {
         self.on_packet(clock);
+        let (value, _) = segment.timestamps()?;
+        let second = u32::try_from(time.as_nanos().div_euclid(1_000_000_000)).unwrap_or_default();
+        let stamp = Stamp { value, second };
+        let last = self.stamps.get_mut(side).replace(stamp).filter(|last| last.precedes(stamp))?;
+        Some((Timestamp::from_nanos(i64::from(last.second) * 1_000_000_000), time))
     }
 
     /// Takes note of a packet that is no segment.
@@ -151,14 +142,5 @@ mod tests {
         assert!(precedes((u32::MAX, 0), (9, 3600)), "timestamps wrap");
         assert!(!precedes((9, 0), (8, 3600)), "a late segment");
         assert!(!precedes((9, 3600), (10, 0)), "backwards is seen elsewhere");
-    }
-
-    #[test]
-    fn one_step_that_many_flows_show_is_one() {
-        let mut clock = Clock::default();
-        for (from, until) in [(100, 3700), (50, 3701), (99, 3800), (3700, 8000), (3900, 8000)] {
-            clock.on_forwards(from, until);
-        }
-        assert_eq!(clock.steps(), 2);
     }
 }

@@ -197,5 +197,5 @@ fn a_clock_that_is_set_back_is_counted_for_the_sessions_that_see_it() {
 
 #[test]
 fn a_flow_that_is_nothing_to_us_takes_two_cache_lines() {
-    assert_eq!(size_of::<Option<Flow<super::Candidate>>>(), 128);
+    assert_eq!(size_of::<Option<Flow<Candidate>>>(), 128);
 }

@@ -13,7 +13,7 @@ impl Engine {
         let key = FragmentKey::of(packet, fragment, self.key_vlan(packet));
         match self.fragments.push(key, fragment, frame.original_len, self.stream_time) {
             Joined::Waiting | Joined::Refused => {}
-            Joined::Copy => self.counters.duplicated += 1,
+            Joined::Copy => self.counters.duplicated_fragments += 1,
             Joined::Whole(whole) => {
                 self.counters.reassembled += 1;
                 let frame = Frame { original_len: whole.frame_bytes, ..*frame };

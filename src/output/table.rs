@@ -190,7 +190,7 @@ impl Format for Table {
             counters.udp_flows,
             counters.undecoded,
             counters.truncated,
-            counters.duplicated,
+            counters.duplicated + counters.duplicated_fragments,
             summary.elapsed_s
         );
         if counters.clock_steps > 0 {

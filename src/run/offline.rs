@@ -45,17 +45,17 @@ pub(super) fn analyze(
     let mut merge = Merge::new(config.inputs.iter().cloned());
     let mut writer = Writer::new(&config, &merge, evidence, out);
     let pseudonyms = config.pseudonyms;
-    let correlator = Correlator::new(config.claims).with_pseudonyms(pseudonyms.clone());
+    let mut correlator = Correlator::new(config.claims).with_pseudonyms(pseudonyms.clone());
     while let Some(batch) = merge.next_batch() {
         let frames = batch.frames.len();
         engine.handle_batch(&selection.of(batch));
-        writer.drain(&mut engine, &correlator)?;
+        writer.drain(&mut engine, &mut correlator)?;
         if let Some(progress) = &mut progress {
             progress.on_frames(frames, &merge);
         }
     }
     engine.finish();
-    writer.drain(&mut engine, &correlator)?;
+    writer.drain(&mut engine, &mut correlator)?;
     let mut inputs = input_summaries(merge);
     log_inputs(&inputs);
     for input in &mut inputs {
@@ -72,6 +72,7 @@ pub(super) fn analyze(
     };
     let summary = Summary {
         counters: *engine.counters(),
+        clock_set_forwards: correlator.clock_set_forwards(),
         sessions: writer.sessions,
         alerts: writer.alerts,
         implausible: writer.implausible,
@@ -154,7 +155,7 @@ impl<'a, W: Write> Writer<'a, W> {
     }
 
     /// Takes over what the engine has observed.
-    fn drain(&mut self, engine: &mut Engine, correlator: &Correlator) -> io::Result<()> {
+    fn drain(&mut self, engine: &mut Engine, correlator: &mut Correlator) -> io::Result<()> {
         while let Some(observation) = engine.poll_observation() {
             correlator.handle(observation, &mut self.events);
             for event in self.events.drain(..) {

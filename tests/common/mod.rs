@@ -58,6 +58,7 @@ impl Outcome {
         for observation in observations {
             match observation.body {
                 Body::Keystroke { keystroke, .. } => outcome.keystrokes.push(keystroke),
+                Body::ClockSet { .. } => {}
                 Body::SessionEnded(report) => outcome.sessions.push(*report),
             }
         }
