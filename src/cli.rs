@@ -148,6 +148,11 @@ pub struct AnalyzeArgs {
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = ProgressWhen::Auto)]
     pub progress: ProgressWhen,
 
+    /// Engines that share the work, each in a thread of its own, 1 to 256. The results are the same for any number. Each reads
+    /// the inputs by itself; where one is standard input or a pipe there is one engine all the same.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub workers: u16,
+
     /// End with 1 if at least one session is implausible.
     #[arg(long)]
     pub fail_on_finding: bool,

@@ -51,6 +51,8 @@ pub struct AnalyzeConfig {
     pub pseudonyms: Option<Arc<Pseudonyms>>,
     /// The folder for the evidence of each alert.
     pub save_evidence: Option<PathBuf>,
+    /// Engines that share the work.
+    pub workers: usize,
 }
 
 /// A mistake of the user, with everything that is needed to mend it.
@@ -142,6 +144,7 @@ impl AnalyzeConfig {
             color: is_terminal && !no_color,
             keystrokes: args.keystrokes,
             save_evidence: args.save_evidence,
+            workers: usize::from(args.workers),
         })
     }
 }

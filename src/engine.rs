@@ -22,7 +22,7 @@ use std::{
 };
 
 use self::{
-    ahead::{AHEAD, Address},
+    ahead::{AHEAD, Address, Glance},
     candidate::Candidate,
     clock::Clock,
     ending::Ready,
@@ -32,7 +32,7 @@ use self::{
 pub use crate::observation::Counters;
 use crate::{
     evidence::{SliceKeeper, SliceLimits},
-    flow::{Evidence, Flow, FlowId, FlowTable, FragmentLimits, FragmentTable, Life, Limits, SessionId, Side},
+    flow::{Evidence, Flow, FlowId, FlowTable, FragmentLimits, FragmentTable, Life, Limits, SessionId, Share, Side},
     observation::{Observation, SessionState},
     pseudonym::Pseudonyms,
     time::Timestamp,
@@ -54,6 +54,8 @@ pub struct EngineLimits {
     /// Whether keystrokes are handed on, each when it is decided. Without, sessions need no deadlines, and decide when their next
     /// packet comes, or they end; their summaries are the same.
     pub keystrokes: bool,
+    /// Which part of the traffic is this engine's, where several see the same frames; `None` for all of it.
+    pub share: Option<Share>,
     /// Of the headers that are kept of each session; `None` keeps none.
     pub slices: Option<SliceLimits>,
     /// Whether flows that are no sessions are reported too. They are timed from their first segment on then, which takes up to
@@ -69,6 +71,7 @@ impl Default for EngineLimits {
             vlan_in_key: false,
             max_sessions: 1 << 16,
             keystrokes: true,
+            share: None,
             slices: None,
             all_flows: false,
         }
@@ -127,28 +130,28 @@ impl Engine {
     /// Takes a batch of frames in.
     pub fn handle_batch(&mut self, batch: &Batch<'_>) {
         let mut frames = batch.iter();
-        let mut addresses = [None; AHEAD];
+        let mut glances = [Glance::Unknown; AHEAD];
         while frames.len() > 0 {
             let soon = frames.clone().take(AHEAD);
-            for (address, frame) in addresses.iter_mut().zip(soon) {
-                *address = Address::ahead(&frame, &self.table, self.limits.vlan_in_key);
+            for (glance, frame) in glances.iter_mut().zip(soon) {
+                *glance = Glance::at(&frame, &self.table, self.limits.vlan_in_key, self.limits.share);
             }
-            let next = addresses.map(|address| address.and_then(|address| self.table.expect_next(address.hash)));
+            let next = glances.map(|glance| glance.hash().and_then(|hash| self.table.expect_next(hash)));
             next.iter().flatten().for_each(|id| self.table.expect_attached(*id));
             next.iter().flatten().for_each(|id| self.table.expect_more(*id));
-            for (address, frame) in addresses.iter_mut().zip(frames.by_ref()) {
-                self.handle(&frame, address.take().as_ref());
+            for (glance, frame) in glances.iter_mut().zip(frames.by_ref()) {
+                self.handle(&frame, &std::mem::replace(glance, Glance::Unknown));
             }
         }
     }
 
     /// Takes one frame in.
     pub fn handle_frame(&mut self, frame: &Frame<'_>) {
-        self.handle(frame, None);
+        self.handle(frame, &Glance::Unknown);
     }
 
     #[inline(always)] // the way of every frame, and from two places: a batch and a single one
-    fn handle(&mut self, frame: &Frame<'_>, address: Option<&Address>) {
+    fn handle(&mut self, frame: &Frame<'_>, glance: &Glance) {
         self.frame = frame.number;
         if frame.time > self.stream_time {
             if frame.time >= self.quiet_until {
@@ -161,8 +164,9 @@ impl Engine {
         let before = self.ready.len();
         self.count(frame);
         self.clock.on_frame(frame.input, frame.time);
-        match (address, peek(frame)) {
-            (Some(address), Some(packet)) => match &packet.transport {
+        match (glance, peek(frame)) {
+            (Glance::Foreign, _) => {}
+            (Glance::Flow(address), Some(packet)) => match &packet.transport {
                 Transport::Tcp(segment) => self.handle_tcp(frame, &packet, segment, address),
                 Transport::Udp(datagram) => self.handle_udp(frame, &packet, *datagram, address),
                 Transport::Fragment(_) | Transport::Gre(_) | Transport::Other(_) => self.handle_unusual(frame),
@@ -213,6 +217,12 @@ impl Engine {
             self.end_flow(flow, state, now);
         }
         self.sort_ready(before);
+    }
+
+    /// Number of the frame that was handled last; 0 before the first. Whatever is observed from now on is of this or a later one.
+    #[must_use]
+    pub const fn last_frame(&self) -> u64 {
+        self.frame
     }
 
     /// What was counted so far.

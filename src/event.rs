@@ -112,6 +112,20 @@ pub struct Summary {
     pub inputs: Vec<InputSummary>,
 }
 
+impl Summary {
+    /// How often the sensor's clock was set, as far as that shows.
+    #[must_use]
+    pub const fn clock_steps(&self) -> u32 {
+        self.counters.clock_steps.saturating_add(self.clock_set_forwards)
+    }
+
+    /// Copies of frames.
+    #[must_use]
+    pub const fn duplicated(&self) -> u64 {
+        self.counters.duplicated + self.counters.duplicated_fragments
+    }
+}
+
 /// One input of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputSummary {

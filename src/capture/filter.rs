@@ -14,7 +14,7 @@ use crate::wire::{FrameMeta, LinkType};
 const MEMORY: usize = 16;
 
 /// A filter for frames of any link type; compiled for each when its first frame comes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Filter {
     expression: String,
     programs: BTreeMap<u16, Option<Program>>,

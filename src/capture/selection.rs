@@ -37,7 +37,7 @@ impl TimeRange {
 }
 
 /// Takes frames out of batches; numbers stay in order, though not without holes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Selection {
     range: TimeRange,
     filter: Option<Filter>,

@@ -4,7 +4,7 @@
 
 use super::candidate::Candidate;
 use crate::{
-    flow::{End, FlowKey, FlowTable, KeyHash, TransportKind},
+    flow::{End, FlowKey, FlowTable, KeyHash, Share, TransportKind},
     wire::{Encapsulation, Frame, Packet, Transport, peek},
 };
 
@@ -21,17 +21,42 @@ pub(super) struct Address {
     pub(super) sender: End,
 }
 
-impl Address {
-    /// The flow of a frame that comes soon, which the table then looks out for; `None` where that takes more than a glance.
+/// What a glance at a frame tells.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Glance {
+    /// Which flow it belongs to.
+    Flow(Address),
+    /// It belongs to another engine.
+    Foreign,
+    /// It takes more than a glance.
+    Unknown,
+}
+
+impl Glance {
+    /// At a frame that comes soon; the table then looks out for its flow.
     #[inline(always)] // for every frame, and one call
-    pub(super) fn ahead(frame: &Frame<'_>, table: &FlowTable<Candidate>, vlan_in_key: bool) -> Option<Self> {
-        let address = Self::of(&peek(frame)?, table, vlan_in_key)?;
+    pub(super) fn at(frame: &Frame<'_>, table: &FlowTable<Candidate>, vlan_in_key: bool, share: Option<Share>) -> Self {
+        let Some(packet) = peek(frame) else { return Self::Unknown };
+        if share.is_some_and(|share| !share.owns(packet.ip.source, packet.ip.destination)) {
+            return Self::Foreign;
+        }
+        let Some(address) = Address::of(&packet, table, vlan_in_key) else { return Self::Unknown };
         table.expect_soon(address.hash);
-        Some(address)
+        Self::Flow(address)
     }
 
+    #[inline]
+    pub(super) fn hash(&self) -> Option<KeyHash> {
+        match self {
+            Self::Flow(address) => Some(address.hash),
+            Self::Foreign | Self::Unknown => None,
+        }
+    }
+}
+
+impl Address {
     /// The flow of what a packet carries; `None` where that is neither TCP nor UDP.
-    #[inline(always)] // see `Address::ahead`; other calls are rare
+    #[inline(always)] // see `Glance::at`; other calls are rare
     pub(super) fn of(packet: &Packet<'_>, table: &FlowTable<Candidate>, vlan_in_key: bool) -> Option<Self> {
         let (src_port, dst_port, kind) = match &packet.transport {
             Transport::Tcp(segment) => (segment.src_port, segment.dst_port, TransportKind::Tcp),

@@ -45,7 +45,9 @@ impl Engine {
     /// Ends after a few steps: what is together again is no fragment, and tunnels are only followed so deep.
     fn handle_packet(&mut self, frame: &Frame<'_>, packet: &Packet<'_>) {
         let address = Address::of(packet, &self.table, self.limits.vlan_in_key);
+        let foreign = self.limits.share.is_some_and(|share| !share.owns(packet.ip.source, packet.ip.destination));
         match (&packet.transport, &address) {
+            (Transport::Tcp(_) | Transport::Udp(_), _) if foreign => {}
             (Transport::Tcp(segment), Some(address)) => self.handle_tcp(frame, packet, segment, address),
             (Transport::Udp(datagram), Some(address)) => self.handle_udp(frame, packet, *datagram, address),
             (Transport::Fragment(fragment), _) => self.handle_fragment(frame, packet, fragment),

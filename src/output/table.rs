@@ -190,11 +190,11 @@ impl Format for Table {
             counters.udp_flows,
             counters.undecoded,
             counters.truncated,
-            counters.duplicated + counters.duplicated_fragments,
+            summary.duplicated(),
             summary.elapsed_s
         );
-        if counters.clock_steps > 0 {
-            let steps = counters.clock_steps;
+        if summary.clock_steps() > 0 {
+            let steps = summary.clock_steps();
             wrap(
                 &mut text,
                 "",

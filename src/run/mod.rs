@@ -6,6 +6,7 @@ mod evidence;
 mod judge;
 mod offline;
 mod screen;
+mod workers;
 
 use std::{
     env,

@@ -1,22 +1,24 @@
-//! `keywitness analyze`: captures through engine and correlator to standard output, in one thread.
+//! `keywitness analyze`: captures through engine and correlator to standard output, the first by one engine or several.
 
 use std::{
     io::{self, Write},
+    path::Path,
     time::Instant,
 };
 
 use tracing::{debug, info, warn};
 
-use super::{ExitStatus, evidence::EvidenceFolder, screen::Progress};
+use super::{ExitStatus, evidence::EvidenceFolder, screen::Progress, workers::Job};
 use crate::{
     capture::{InputStatus, Merge, Outcome, Selection},
     cli::{KeystrokeChoice, OutputFormat},
     config::AnalyzeConfig,
     correlator::Correlator,
-    engine::{Engine, EngineLimits},
+    engine::EngineLimits,
     event::{Event, InputState, InputSummary, Summary},
     evidence::SliceLimits,
     judge::verdict::Verdict,
+    observation::Observation,
     output::{Context, Csv, Format, Ndjson, Table, escape},
     pseudonym::Pseudonyms,
 };
@@ -30,9 +32,9 @@ const WRITE_AT: usize = 64 * 1024;
 /// Only of writing to `out`; what goes wrong with an input is in the summary and in the status.
 pub(super) fn analyze(
     config: AnalyzeConfig,
-    mut selection: Selection,
+    selection: Selection,
     evidence: Option<EvidenceFolder>,
-    mut progress: Option<Progress>,
+    progress: Option<Progress>,
     out: &mut impl Write,
 ) -> io::Result<ExitStatus> {
     let started = Instant::now();
@@ -40,22 +42,21 @@ pub(super) fn analyze(
     let (vlan_in_key, all_flows) = (config.vlan_in_key, config.all_flows);
     let keystrokes = config.keystrokes.is_some();
     let limits = EngineLimits { vlan_in_key, all_flows, slices, keystrokes, ..EngineLimits::default() };
-    let mut engine = Engine::new(limits).with_pseudonyms(config.pseudonyms.clone());
     let fail_on_finding = config.fail_on_finding;
-    let mut merge = Merge::new(config.inputs.iter().cloned());
+    let merge = Merge::new(config.inputs.iter().cloned());
     let mut writer = Writer::new(&config, &merge, evidence, out);
     let pseudonyms = config.pseudonyms;
     let mut correlator = Correlator::new(config.claims).with_pseudonyms(pseudonyms.clone());
-    while let Some(batch) = merge.next_batch() {
-        let frames = batch.frames.len();
-        engine.handle_batch(&selection.of(batch));
-        writer.drain(&mut engine, &mut correlator)?;
-        if let Some(progress) = &mut progress {
-            progress.on_frames(frames, &merge);
+    let workers = if config.inputs.iter().all(|input| can_be_read_again(input)) {
+        config.workers
+    } else {
+        if config.workers > 1 {
+            info!("an input can be read only once: one worker");
         }
-    }
-    engine.finish();
-    writer.drain(&mut engine, &mut correlator)?;
+        1
+    };
+    let job = Job { limits, pseudonyms: pseudonyms.clone(), inputs: config.inputs, selection, progress };
+    let (counters, merge) = job.run(merge, workers, |observation| writer.observe(observation, &mut correlator))?;
     let mut inputs = input_summaries(merge);
     log_inputs(&inputs);
     for input in &mut inputs {
@@ -71,7 +72,7 @@ pub(super) fn analyze(
         ExitStatus::Ok
     };
     let summary = Summary {
-        counters: *engine.counters(),
+        counters,
         clock_set_forwards: correlator.clock_set_forwards(),
         sessions: writer.sessions,
         alerts: writer.alerts,
@@ -82,6 +83,11 @@ pub(super) fn analyze(
     debug!("{} packets in {:.3} s, {} sessions", summary.counters.packets, summary.elapsed_s, summary.sessions);
     writer.finish(&summary)?;
     Ok(status)
+}
+
+/// Whether each worker can read an input by itself.
+fn can_be_read_again(input: &Path) -> bool {
+    input != Path::new("-") && (input.is_file() || input.is_dir())
 }
 
 /// An input as records name it. The names of files often hold addresses and those of people.
@@ -154,36 +160,30 @@ impl<'a, W: Write> Writer<'a, W> {
         }
     }
 
-    /// Takes over what the engine has observed.
-    fn drain(&mut self, engine: &mut Engine, correlator: &mut Correlator) -> io::Result<()> {
-        while let Some(observation) = engine.poll_observation() {
-            correlator.handle(observation, &mut self.events);
-            for event in self.events.drain(..) {
-                match &event {
-                    Event::Session(session) => {
-                        self.sessions += u64::from(session.report.is_session());
-                        self.implausible += u64::from(session.verdict() == Verdict::Implausible);
-                    }
-                    Event::Alert(alert) => {
-                        self.alerts += 1;
-                        if let Some(folder) = &mut self.evidence {
-                            folder.save(alert);
-                        }
-                    }
-                    Event::Keystroke(keystroke) => match self.keystrokes {
-                        Some(KeystrokeChoice::All) => {}
-                        Some(KeystrokeChoice::Echoed) if !keystroke.keystroke.hidden => {}
-                        _ => continue,
-                    },
+    /// Takes an observation, and writes what it makes once that is much.
+    fn observe(&mut self, observation: Observation, correlator: &mut Correlator) -> io::Result<()> {
+        correlator.handle(observation, &mut self.events);
+        for event in self.events.drain(..) {
+            match &event {
+                Event::Session(session) => {
+                    self.sessions += u64::from(session.report.is_session());
+                    self.implausible += u64::from(session.verdict() == Verdict::Implausible);
                 }
-                self.format.event(&event, &mut self.buffer);
+                Event::Alert(alert) => {
+                    self.alerts += 1;
+                    if let Some(folder) = &mut self.evidence {
+                        folder.save(alert);
+                    }
+                }
+                Event::Keystroke(keystroke) => match self.keystrokes {
+                    Some(KeystrokeChoice::All) => {}
+                    Some(KeystrokeChoice::Echoed) if !keystroke.keystroke.hidden => {}
+                    _ => continue,
+                },
             }
-            // Not at the end only: with the capture very many flows may end.
-            if self.buffer.len() >= WRITE_AT {
-                self.flush()?;
-            }
+            self.format.event(&event, &mut self.buffer);
         }
-        Ok(())
+        if self.buffer.len() >= WRITE_AT { self.flush() } else { Ok(()) }
     }
 
     fn finish(mut self, summary: &Summary) -> io::Result<()> {

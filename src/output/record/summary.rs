@@ -62,9 +62,9 @@ impl<'a> SummaryRecord<'a> {
             bytes: counters.bytes,
             undecoded: counters.undecoded,
             truncated: counters.truncated,
-            duplicated: counters.duplicated + counters.duplicated_fragments,
+            duplicated: summary.duplicated(),
             out_of_order: counters.out_of_order,
-            clock_steps: counters.clock_steps.saturating_add(summary.clock_set_forwards),
+            clock_steps: summary.clock_steps(),
             fragments: FragmentsRecord { reassembled: counters.reassembled, dropped: counters.dropped_fragments },
             dropped: DroppedRecord { kernel: 0, ring: 0, channel: 0, table: counters.dropped_flows, output: 0 },
             flows: FlowsRecord {

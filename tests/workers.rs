@@ -1,0 +1,108 @@
+//! However many engines share the work, the results are the same, byte for byte.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+#[path = "program/pcap.rs"]
+mod pcap;
+#[expect(dead_code, reason = "not all is needed here")]
+mod program;
+
+use pcap::{Classic, Packet};
+use program::{Run, captures, command, keywitness};
+use std::process::Stdio;
+
+/// Standard output without what differs from run to run.
+fn results(run: &Run) -> String {
+    assert_eq!(run.status, 0, "{}", run.stderr);
+    let timeless = |line: &str| match line.find("\"elapsed_s\"") {
+        Some(start) => [&line[..start], &line[line.find("\"inputs\"").unwrap()..]].concat(),
+        None => line.to_owned(),
+    };
+    run.stdout.lines().map(timeless).collect::<Vec<_>>().join("\n")
+}
+
+fn analyze(more: &[&str], workers: &str, inputs: &[String]) -> String {
+    let options = ["analyze", "--format", "ndjson", "--claims", "pcaps/claims.toml", "--workers", workers];
+    results(&keywitness(options.into_iter().chain(more.iter().copied()).chain(inputs.iter().map(String::as_str))))
+}
+
+#[test]
+fn all_captures_together_give_the_same_with_any_number() {
+    let inputs: Vec<String> = captures().iter().map(|name| format!("pcaps/{name}.pcap")).collect();
+    for more in [&[][..], &["--keystrokes=all"], &["--all-flows"], &["--filter", "greater 90"]] {
+        let alone = analyze(more, "1", &inputs);
+        assert!(alone.lines().count() > 19, "{alone}");
+        for workers in if more.is_empty() { &["2", "3", "256"][..] } else { &["3"] } {
+            assert_eq!(analyze(more, workers, &inputs), alone, "{workers} workers, {more:?}");
+        }
+    }
+}
+
+/// The sessions of many captures at once, each between addresses of its own, the clock set forwards by an hour in the middle,
+/// frames now and then out of order.
+fn crowd() -> Vec<Packet> {
+    let mut packets = Vec::new();
+    for (number, name) in captures().iter().enumerate() {
+        for copy in 0..4u8 {
+            let capture = pcap::read(name);
+            let start = capture[0].time;
+            packets.extend(capture.into_iter().map(|mut packet| {
+                // The last byte of both addresses; checksums are not looked at.
+                packet.bytes[29] ^= 7 * copy + number as u8;
+                packet.bytes[33] ^= 7 * copy + number as u8;
+                packet.time = 1_700_000_000_000_000_000 + packet.time - start + u64::from(copy) * 1_234_567;
+                packet
+            }));
+        }
+    }
+    packets.sort_by_key(|packet| packet.time);
+    let half = packets.len() / 2;
+    packets[half..].iter_mut().for_each(|packet| packet.time += 3_600_000_000_000);
+    (100..packets.len()).step_by(97).for_each(|i| packets.swap(i, i - 1));
+    packets
+}
+
+#[test]
+fn sessions_that_overlap_come_out_in_one_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("crowd.pcap");
+    std::fs::write(&path, Classic { big_endian: false, microseconds: false }.write(&crowd())).unwrap();
+    let inputs = [path.to_str().unwrap().to_owned()];
+    for more in [&[][..], &["--keystrokes=all", "--all-flows"]] {
+        let alone = analyze(more, "1", &inputs);
+        assert!(alone.lines().count() > 60 && alone.contains("\"clock_steps\":1"), "the clock was set");
+        for workers in ["2", "5"] {
+            assert_eq!(analyze(more, workers, &inputs), alone, "{workers} workers, {more:?}");
+        }
+    }
+}
+
+#[test]
+fn what_can_be_read_only_once_is_read_by_one() {
+    let file = std::fs::File::open(program::repository().join("pcaps/ssh-far.pcap")).unwrap();
+    let mut piped = command(["-v", "analyze", "--workers", "4", "--format", "ndjson", "-"]);
+    let run = Run::from(piped.stdin(Stdio::from(file)).output().unwrap());
+    assert!(run.stderr.contains("one worker"), "{}", run.stderr);
+    let named = results(&keywitness(["analyze", "--format", "ndjson", "pcaps/ssh-far.pcap"]));
+    assert_eq!(
+        results(&run).replace("\"input\":\"-\"", "").replace("\"path\":\"-\"", ""),
+        named.replace("\"input\":\"pcaps/ssh-far.pcap\"", "").replace("\"path\":\"pcaps/ssh-far.pcap\"", "")
+    );
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_all_workers() {
+    let mut child = command(["analyze", "--workers", "3", "--keystrokes=all", "--format", "ndjson", "pcaps"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    assert_eq!(child.wait().unwrap().code(), Some(0), "a broken pipe ends quietly");
+}
+
+#[test]
+fn no_workers_or_too_many_are_a_mistake() {
+    for workers in ["0", "257", "x"] {
+        assert_eq!(keywitness(["analyze", "--workers", workers, "pcaps"]).status, 2);
+    }
+}
