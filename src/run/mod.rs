@@ -3,6 +3,7 @@
 mod claims;
 mod document;
 mod evidence;
+pub mod guard;
 mod judge;
 mod offline;
 mod screen;
