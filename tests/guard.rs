@@ -1,20 +1,25 @@
 //! What is left to a thread behind the guard. There is no way back from it, and who is who depends on there being one thread: so
 //! this file is a program of its own (`harness = false`) that runs itself again for each test, as a child with nothing but `main`.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::print_stdout, reason = "tests, and what children say")]
 
 use std::{
     env, fs,
-    io::{self, ErrorKind, Write},
+    io::{self, BufRead, ErrorKind, Read, Write},
     net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket},
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     process::{Command, ExitCode, Stdio},
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread,
     time::Duration,
 };
 
-use keywitness::run::guard::{self, Calls, GuardError, Needs, Privileges, Report, Role, State};
+use keywitness::run::{
+    counters::Counters,
+    guard::{self, Calls, GuardError, Needs, Privileges, Report, Role, State},
+    health::Health,
+    metrics,
+};
 use libtest_mimic::{Arguments, Trial};
 use rustix::net::{AddressFamily, SocketType, ipproto, socket};
 use tempfile::TempDir;
@@ -22,6 +27,8 @@ use tempfile::TempDir;
 /// Names the test, and then the folder, that a child is for.
 const CHILD: &str = "KEYWITNESS_TEST_CHILD";
 const FOLDER: &str = "KEYWITNESS_TEST_FOLDER";
+/// Says that a child has a network of its own.
+const ALONE: &str = "KEYWITNESS_TEST_ALONE";
 
 /// What a child does, and what for.
 type InChild = fn(&Path);
@@ -33,9 +40,14 @@ const CHILDREN: &[(&str, InChild)] = &[
     ("tcp_goes_to_named_ports_only", tcp_goes_to_named_ports_only),
     ("one_thread_may_open_interfaces_and_no_other", one_thread_may_open_interfaces_and_no_other),
     ("root_becomes_a_user_who_opens_interfaces", root_becomes_a_user_who_opens_interfaces),
+    ("metrics_are_served", metrics_are_served),
+    (SERVICE, a_service_keeps_what_it_was_given_for_its_capture_alone),
+    (ANEW, an_interface_that_is_made_anew_is_opened_again),
     (RELOAD, reload_when_told),
 ];
 const RELOAD: &str = "claims_can_be_replaced";
+const ANEW: &str = "an_interface_that_is_made_anew_is_opened_again";
+const SERVICE: &str = "a_service_keeps_what_it_was_given_for_its_capture_alone";
 
 fn main() -> ExitCode {
     if let Ok(name) = env::var(CHILD) {
@@ -82,17 +94,44 @@ fn run_child(name: &str) {
 
 /// This program, as the child for a test.
 fn child(name: &str, folder: &Path) -> Command {
-    let mut child = Command::new(env::current_exe().unwrap());
+    let program = env::current_exe().unwrap();
+    let mut child = Command::new(match name {
+        SERVICE if is_root() => "setpriv",
+        ANEW if is_root() && has_networks() => "unshare",
+        _ => return child_of(Command::new(program), name, folder),
+    });
+    if name == ANEW {
+        child.arg("--net").env(ALONE, "");
+    } else {
+        // As systemd starts it: a user with an ambient capability, and no other within reach.
+        let only = "-all,+net_raw";
+        child.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"]);
+        child.args(["--inh-caps", only, "--ambient-caps", only, "--bounding-set", only]);
+    }
+    child.arg(program);
+    child_of(child, name, folder)
+}
+
+fn child_of(mut child: Command, name: &str, folder: &Path) -> Command {
     child.env(CHILD, name).env(FOLDER, folder);
     child
 }
 
+/// Whether this is root with what a container may have taken away.
 fn is_root() -> bool {
-    let root = rustix::process::geteuid().is_root();
+    let privileges = Privileges::of_this_thread().unwrap();
+    let needed = ["CAP_NET_RAW", "CAP_SETGID", "CAP_SETPCAP", "CAP_SETUID"];
+    let root = privileges.user == 0 && needed.iter().all(|needed| privileges.usable().contains(needed));
     if !root {
         println!("skipped: takes root");
     }
     root
+}
+
+/// Whether there can be networks beside that of the machine, and virtual interfaces in them.
+fn has_networks() -> bool {
+    let try_it = ["--net", "ip", "link", "add", "kw0", "type", "veth", "peer", "name", "kw1"];
+    Command::new("unshare").args(try_it).status().is_ok_and(|status| status.success())
 }
 
 /// Capabilities of a thread, by the name of the set in `/proc`.
@@ -133,7 +172,7 @@ fn only_named_files_can_be_reached(folder: &Path) {
     if !holds(&report) {
         return;
     }
-    assert_eq!(report.files.fixed, [PathBuf::new(); 0]);
+    assert!(report.files.fixed.is_empty());
     assert_eq!(fs::read_to_string(&claims).unwrap(), "first");
     assert_eq!(refused(fs::write(&claims, "changed")), ErrorKind::PermissionDenied);
     assert_eq!(refused(fs::read("/etc/shadow")), ErrorKind::PermissionDenied);
@@ -168,7 +207,7 @@ fn claims_can_be_replaced() {
     let mut line = String::new();
     while !line.contains("guarded") {
         line.clear();
-        assert_ne!(io::BufRead::read_line(&mut said, &mut line).unwrap(), 0, "the child ended");
+        assert_ne!(said.read_line(&mut line).unwrap(), 0, "the child ended");
     }
     fs::write(path.join("next"), "new").unwrap();
     fs::rename(path.join("next"), path.join("plain.toml")).unwrap();
@@ -176,7 +215,7 @@ fn claims_can_be_replaced() {
     fs::rename(path.join("data.next"), path.join("data")).unwrap();
     child.stdin.take().unwrap().write_all(b"go\n").unwrap();
     let mut rest = String::new();
-    io::Read::read_to_string(&mut said, &mut rest).unwrap();
+    said.read_to_string(&mut rest).unwrap();
     assert!(child.wait().unwrap().success() && rest.contains("v2 new"), "{rest}");
 }
 
@@ -242,6 +281,63 @@ fn tcp_goes_to_named_ports_only(folder: &Path) {
     assert!(listeners[0].accept().is_ok());
 }
 
+fn metrics_are_served(folder: &Path) {
+    let endpoint = metrics::listen(metrics::address("0").unwrap()).unwrap();
+    let address = endpoint.local_address().unwrap();
+    // The port is for this test, which asks from behind the guard too.
+    let needs = Needs { connect: vec![address.port()], ..Needs { write: vec![folder.join("out")], ..Needs::default() } };
+    println!("{}", guard::enter(Role::Analysing, &needs).unwrap());
+    let counters = Counters::new(["lo"]);
+    endpoint.serve(move || counters.snapshot(), Arc::new(Health::default())).unwrap();
+    let mut client = TcpStream::connect(address).unwrap();
+    client.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();
+    let mut page = String::new();
+    client.read_to_string(&mut page).unwrap();
+    assert!(page.starts_with("HTTP/1.1 200 OK") && page.contains("\nprocess_cpu_seconds_total "), "{page}");
+}
+
+fn a_service_keeps_what_it_was_given_for_its_capture_alone(folder: &Path) {
+    let before = Privileges::of_this_thread().unwrap();
+    if before.user == 0 || before.usable().is_empty() {
+        println!("skipped: takes root and setpriv");
+        return;
+    }
+    let report = guard::enter(Role::Capturing, &needs(folder)).unwrap();
+    println!("{report}");
+    assert_eq!(report.privileges.usable(), ["CAP_NET_RAW"]);
+    capture_a_datagram();
+    // Without CAP_SETPCAP the bounding set stays as it was, and no more than it was.
+    let report = guard::enter(Role::Analysing, &needs(folder)).unwrap();
+    assert_eq!(report.privileges.usable(), [""; 0]);
+    assert!(report.to_string().contains("capabilities none (1 in the bounding set), no_new_privs on"), "{report}");
+    assert!(socket(AddressFamily::PACKET, SocketType::RAW, None).is_err());
+}
+
+fn an_interface_that_is_made_anew_is_opened_again(folder: &Path) {
+    if env::var_os(ALONE).is_none() {
+        println!("skipped: takes root and a network of its own");
+        return;
+    }
+    // Behind the guard nothing is started: whoever makes interfaces has to be there before.
+    let make = "ip link add kw0 type veth peer name kw1 && ip link set kw0 up && ip link set kw1 up && echo made";
+    let make = format!("{make}; read go; ip link del kw0; {make}");
+    let mut shell = Command::new("sh").args(["-c", &make]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut said = io::BufReader::new(shell.stdout.take().unwrap()).lines();
+    let mut is_made = || assert_eq!(said.next().unwrap().unwrap(), "made");
+    let open = || pcap::Capture::from_device("kw0").unwrap().timeout(100).promisc(true).open();
+
+    is_made();
+    let before = open().unwrap();
+    guard::enter(Role::Capturing, &needs(folder)).unwrap();
+    shell.stdin.take().unwrap().write_all(b"go\n").unwrap();
+    is_made();
+    drop(before);
+    open().unwrap();
+    guard::enter(Role::Analysing, &needs(folder)).unwrap();
+    assert!(open().is_err());
+    shell.wait().unwrap();
+}
+
 fn one_thread_may_open_interfaces_and_no_other(folder: &Path) {
     if !is_root() {
         return;
@@ -253,10 +349,11 @@ fn one_thread_may_open_interfaces_and_no_other(folder: &Path) {
         let needs = needs.clone();
         thread::spawn(move || {
             let report = guard::enter(Role::Capturing, &needs).unwrap();
-            tell.send((this_thread(), report)).unwrap();
+            tell.send((this_thread(), report.clone())).unwrap();
             asked.recv().unwrap();
             capture_a_datagram();
-            assert!(Command::new("/bin/true").status().is_err());
+            // In the thread that captures nothing is started either.
+            assert_eq!(Command::new("/bin/true").status().is_err(), report.calls == Calls::Filtered);
         })
     };
     let (capturing, report) = told.recv().unwrap();

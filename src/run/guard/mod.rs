@@ -7,7 +7,7 @@
 //!   and came back; as root, [`become_user`] first;
 //! * `no_new_privs`: no set-user-id program gives any back;
 //! * Landlock: of all files only those of [`Needs`], and no TCP but to the ports in it;
-//! * seccomp: no programs, no new processes, no debugging, no mounts, no kernel interfaces, no raw sockets ([`calls`] has the list).
+//! * seccomp: no programs, no new processes, no debugging, no mounts, no kernel interfaces, no raw sockets (`calls.rs` has the list).
 //!
 //! All of this belongs to a **thread** on Linux and is inherited by the threads that it starts, so the order matters:
 //!
