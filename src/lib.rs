@@ -33,7 +33,8 @@
 //! * [`judge`]: claims, places, the delay model, one file a finding, the verdict.
 //! * [`correlator`]: owns whatever spans flows and alone makes events ([`event`]).
 //! * [`output`]: events to bytes; [`output::escape`] is the one door for strings from the network.
-//! * [`run`]: clocks, files, standard streams, exit codes. [`cli`] is what can be typed, [`config`] what it means.
+//! * [`run`]: clocks, files, standard streams, exit codes; of a sensor also [`run::guard`] (least privilege), [`run::metrics`],
+//!   [`run::health`] and [`run::service`]. [`cli`] is what can be typed, [`config`] what it means.
 //!
 //! # Invariants
 //! `tests/tidy.rs` enforces the first three.

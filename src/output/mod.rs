@@ -4,6 +4,7 @@ pub mod answer;
 mod csv;
 pub mod escape;
 pub mod matches;
+pub mod metrics;
 mod ndjson;
 mod record;
 pub mod schema;

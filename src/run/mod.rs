@@ -1,11 +1,17 @@
 //! Where clocks, files and standard streams are: the only place that does I/O besides `capture`.
 
 mod claims;
+pub mod counters;
 mod document;
 mod evidence;
+pub mod guard;
+pub mod health;
 mod judge;
+pub mod metrics;
 mod offline;
+mod process;
 mod screen;
+pub mod service;
 mod workers;
 
 use std::{
