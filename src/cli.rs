@@ -1,9 +1,13 @@
 //! The command line: what can be typed. Nothing here looks at files or the environment.
 
+mod machine;
+
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+pub use self::machine::ReplayArgs;
 
 /// Is the person typing in this session where they say they are?
 ///
@@ -67,6 +71,8 @@ pub enum Command {
     /// Work with claims files.
     #[command(subcommand)]
     Claims(ClaimsCommand),
+    /// Put a capture's frames on an interface.
+    Replay(ReplayArgs),
     /// Write the completions of a shell to standard output.
     Completions {
         /// The shell.

@@ -6,10 +6,12 @@ mod document;
 mod evidence;
 pub mod guard;
 pub mod health;
+mod interface;
 mod judge;
 pub mod metrics;
 mod offline;
 mod process;
+mod replay;
 mod screen;
 pub mod service;
 mod workers;
@@ -58,6 +60,10 @@ pub fn run(cli: Cli, screen: &Screen) -> ExitStatus {
         Command::Judge(args) => {
             let input = BufReader::with_capacity(READ_AT_ONCE, io::stdin().lock());
             judge::judge(&args, input, &mut io::stdout().lock())
+        }
+        Command::Replay(args) => {
+            let progress = screen.progress(args.progress, cli.manner);
+            replay::replay(args, progress)
         }
         Command::Completions { shell } => document::completions(shell, &mut io::stdout().lock()),
         Command::Man { command } => document::man(&command, &mut io::stdout().lock()),

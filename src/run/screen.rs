@@ -20,6 +20,9 @@ const KNOWN: &str = "{bar:20} {percent:>3} % of {decimal_total_bytes}, {decimal_
 /// Where it is not, as on standard input.
 const UNKNOWN: &str = "{spinner} {decimal_bytes} read, {decimal_bytes_per_sec}, {msg}";
 
+/// Where frames go out: there is no telling how many will.
+const SENT: &str = "{spinner} {decimal_bytes} sent, {decimal_bytes_per_sec}, {msg}, {elapsed}";
+
 /// Time between two looks at how far it is.
 const PACE: Duration = Duration::from_millis(100);
 
@@ -91,16 +94,27 @@ impl Progress {
     /// Takes note of frames that were read. Looks at the clock and not much else, most of the time.
     pub(super) fn on_frames(&mut self, count: usize, merge: &Merge) {
         self.frames += count as u64;
+        self.draw(|| merge.bytes_read(), |progress| progress.begin(merge.size()));
+    }
+
+    /// Takes note of all that was sent so far.
+    pub(super) fn on_sent(&mut self, frames: u64, bytes: u64) {
+        self.frames = frames;
+        self.draw(|| bytes, |progress| progress.show(SENT));
+    }
+
+    /// Draws what there is, once in a while.
+    fn draw(&mut self, bytes: impl Fn() -> u64, begin: impl Fn(&Self)) {
         let now = Instant::now();
         if now < self.next {
             return;
         }
         if self.next == self.started {
-            self.begin(merge.size());
+            begin(self);
         }
         self.next = now + PACE;
         let rate = self.frames as f64 / now.duration_since(self.started).as_secs_f64().max(1e-3);
-        self.bar.set_position(merge.bytes_read());
+        self.bar.set_position(bytes());
         self.bar.set_message(per_second(rate));
     }
 
@@ -112,6 +126,10 @@ impl Progress {
             }
             None => UNKNOWN,
         };
+        self.show(template);
+    }
+
+    fn show(&self, template: &str) {
         let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
         self.bar.set_style(style.progress_chars("=> ").tick_chars("|/-\\ "));
         self.bar.reset();
@@ -148,6 +166,6 @@ mod tests {
 
     #[test]
     fn the_templates_are_sound() {
-        assert!([KNOWN, UNKNOWN].iter().all(|template| ProgressStyle::with_template(template).is_ok()));
+        assert!([KNOWN, UNKNOWN, SENT].iter().all(|template| ProgressStyle::with_template(template).is_ok()));
     }
 }
