@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub use self::machine::ReplayArgs;
+pub use self::machine::{DoctorArgs, ReplayArgs};
 
 /// Is the person typing in this session where they say they are?
 ///
@@ -73,6 +73,8 @@ pub enum Command {
     Claims(ClaimsCommand),
     /// Put a capture's frames on an interface.
     Replay(ReplayArgs),
+    /// Say whether this machine can measure well, and what mends it where it cannot.
+    Doctor(DoctorArgs),
     /// Write the completions of a shell to standard output.
     Completions {
         /// The shell.

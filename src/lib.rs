@@ -15,7 +15,7 @@
 //!             │          │      cue ▼    ├─▶ observation ─▶ judge ◀─ correlator ─▶ event ─▶ output
 //!             │          └────▶ measure  ┘                                           (table, NDJSON)
 //!             └ engine ─────────────────┘
-//!      run::offline drives; everything between capture and output is pure
+//!      run::offline drives (run::replay and run::doctor stand alone); everything between capture and output is pure
 //! ```
 //!
 //! * [`time`]: capture time in integer nanoseconds; there is no `now()`.

@@ -79,7 +79,7 @@ fn written(packets: &[Packet], change: impl FnOnce(&mut Vec<u8>)) -> (TempDir, P
 
 #[test]
 fn every_frame_of_every_capture_comes_out_in_order() {
-    within(|| {
+    within(|_| {
         for name in captures() {
             let mut listener = Listener::open();
             let file = format!("pcaps/{name}.pcap");
@@ -97,7 +97,7 @@ fn every_frame_of_every_capture_comes_out_in_order() {
 
 #[test]
 fn several_captures_are_merged_by_time_and_standard_input_is_one() {
-    within(|| {
+    within(|_| {
         let [home, far] = ["ssh-home", "ssh-far"].map(read);
         let mut listener = Listener::open();
         let mut command = command(["replay", "pcaps/ssh-far.pcap", "-", "-i", NEAR, "--topspeed"]);
@@ -112,7 +112,7 @@ fn several_captures_are_merged_by_time_and_standard_input_is_one() {
 
 #[test]
 fn each_pace_sends_the_same_frames_and_none_too_early() {
-    within(|| {
+    within(|_| {
         let packets = packets(&[60; 40]);
         let (_folder, file) = written(&packets, |_| ());
         let paces: [(&[&str], u64); 4] = [(&[], 39), (&["--realtime"], 39), (&["--pps", "200"], 195), (&["--topspeed"], 0)];
@@ -131,7 +131,7 @@ fn each_pace_sends_the_same_frames_and_none_too_early() {
 
 #[test]
 fn ctrl_c_ends_it_with_what_was_sent() {
-    within(|| {
+    within(|_| {
         let mut packets = packets(&[60, 60, 60]);
         packets[2].time += 3_600_000_000_000;
         let (_folder, file) = written(&packets, |_| ());
@@ -151,7 +151,7 @@ fn ctrl_c_ends_it_with_what_was_sent() {
 
 #[test]
 fn frames_that_the_kernel_refuses_are_counted_and_told_once() {
-    within(|| {
+    within(|_| {
         let packets = packets(&[60, 3_000, 70, 3_001, 1_514]);
         let (_folder, file) = written(&packets, |_| ());
         let mut listener = Listener::open();
@@ -170,7 +170,7 @@ fn frames_that_the_kernel_refuses_are_counted_and_told_once() {
 
 #[test]
 fn frames_that_a_snaplen_cut_go_out_as_they_are() {
-    within(|| {
+    within(|_| {
         let packets = packets(&[60, 60]);
         // The length on the wire, of the first frame.
         let (_folder, file) = written(&packets, |capture| capture[24 + 12..][..4].copy_from_slice(&1_000u32.to_le_bytes()));
@@ -184,7 +184,7 @@ fn frames_that_a_snaplen_cut_go_out_as_they_are() {
 
 #[test]
 fn what_is_not_ethernet_is_an_input_error() {
-    within(|| {
+    within(|_| {
         for (number, name) in [(113, "LINKTYPE_LINUX_SLL"), (101, "LINKTYPE_RAW"), (147, "link type 147")] {
             let (_folder, file) = written(&packets(&[60]), |capture| capture[20] = number);
             let run = keywitness(["replay", file.to_str().unwrap(), "pcaps/ssh-idle.pcap", "-i", NEAR, "--topspeed"]);
@@ -203,10 +203,10 @@ fn an_interface_that_cannot_be_used_is_told_with_what_mends_it() {
     let run = keywitness(["replay", "pcaps/ssh-idle.pcap", "-i", "no\u{1b}such"]);
     assert_eq!(run.status, 2);
     assert!(run.stderr.contains("there is no \"no\\u{1b}such\"; there are: ") && run.stderr.contains("lo"), "{}", run.stderr);
-    within(|| {
+    within(|_| {
         ip(&["link", "set", NEAR, "down"]).unwrap();
         let run = keywitness(["replay", "pcaps/ssh-idle.pcap", "-i", NEAR]);
-        assert_eq!((run.status, run.stderr.as_str()), (2, "--interface: near0 is down: ip link set dev near0 up\n"));
+        assert_eq!((run.status, run.stderr.as_str()), (2, "--interface: near0 is down: sudo ip link set dev near0 up\n"));
         if ip(&["tuntap", "add", "tun0", "mode", "tun"]).is_some() {
             let run = keywitness(["replay", "pcaps/ssh-idle.pcap", "-i", "tun0"]);
             assert_eq!((run.status, run.stderr.as_str()), (2, "--interface: tun0 takes no Ethernet frames\n"));

@@ -125,6 +125,14 @@ fn every_answer_is_valid() {
 }
 
 #[test]
+fn every_check_is_valid() {
+    let checks = keywitness(["doctor", "-i", "lo", "--format", "ndjson"]).records();
+    assert!(checks.len() >= 20);
+    let validators = validators();
+    checks.iter().for_each(|check| assert_valid(validators.get("check").unwrap(), check));
+}
+
+#[test]
 fn what_is_wrong_is_not_valid() {
     let validators = validators();
     let records = keywitness(["analyze", "--format", "ndjson", "pcaps/ssh-home.pcap"]).records();

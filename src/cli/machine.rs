@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::ProgressWhen;
+use super::{AnswerFormat, ProgressWhen};
 
 /// Arguments of `replay`.
 #[derive(Debug, Args)]
@@ -48,4 +48,29 @@ pub struct ReplayArgs {
     /// end.
     #[arg(long, value_enum, value_name = "WHEN", default_value_t = ProgressWhen::Auto)]
     pub progress: ProgressWhen,
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Nothing is changed: the commands that mend something are only told. Each interface is opened for a moment, as a sensor does.
+
+Exit status: 0 looked, whatever was found; 1 looked, and a check is bad (only with --fail-on-finding); 2 usage error, such as an interface \
+that is not there; 4 internal error.
+
+Examples:
+  keywitness doctor -i eth1
+  sudo keywitness doctor -i eth1 -i eth2 --format ndjson --fail-on-finding")]
+pub struct DoctorArgs {
+    /// An interface to measure on; may be given several times.
+    #[arg(short, long = "interface", value_name = "IFACE", required = true)]
+    pub interfaces: Vec<String>,
+
+    /// How to write what was found.
+    #[arg(long, value_enum, default_value_t = AnswerFormat::Table)]
+    pub format: AnswerFormat,
+
+    /// End with 1 if a check is bad.
+    #[arg(long)]
+    pub fail_on_finding: bool,
 }

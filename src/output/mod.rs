@@ -1,6 +1,7 @@
 //! From events to bytes. Formatters are pure: they fill a buffer, and whoever runs them writes it.
 
 pub mod answer;
+pub mod check;
 mod csv;
 pub mod escape;
 pub mod matches;

@@ -2,6 +2,7 @@
 
 mod alert;
 mod answer;
+mod check;
 mod keystroke;
 mod quality;
 mod session;
@@ -15,6 +16,7 @@ use serde::Serialize;
 pub(super) use self::{
     alert::AlertRecord,
     answer::{AnswerRecord, RefusalRecord},
+    check::CheckRecord,
     keystroke::{KeystrokeRecord, class, kind},
     session::{SessionRecord, state, transport},
     summary::SummaryRecord,

@@ -6,17 +6,19 @@
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde_json::{Value, json};
 
-use super::record::{AlertRecord, AnswerRecord, KeystrokeRecord, RefusalRecord, SessionRecord, SummaryRecord};
+use super::record::{AlertRecord, AnswerRecord, CheckRecord, KeystrokeRecord, RefusalRecord, SessionRecord, SummaryRecord};
 
-/// Every schema with the name of its record; `judge` is what `keywitness judge` answers.
+/// Every schema with the name of its record; `judge` is what `keywitness judge` answers, `check` what
+/// `keywitness doctor` finds.
 #[must_use]
-pub fn all() -> [(&'static str, Value); 5] {
+pub fn all() -> [(&'static str, Value); 6] {
     [
         ("session", record::<SessionRecord<'_>>("session")),
         ("keystroke", record::<KeystrokeRecord<'_>>("keystroke")),
         ("alert", record::<AlertRecord<'_>>("alert")),
         ("summary", record::<SummaryRecord<'_>>("summary")),
         ("judge", judge()),
+        ("check", record::<CheckRecord<'_>>("check")),
     ]
 }
 

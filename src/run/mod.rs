@@ -2,6 +2,7 @@
 
 mod claims;
 pub mod counters;
+mod doctor;
 mod document;
 mod evidence;
 pub mod guard;
@@ -65,6 +66,10 @@ pub fn run(cli: Cli, screen: &Screen) -> ExitStatus {
             let progress = screen.progress(args.progress, cli.manner);
             replay::replay(args, progress)
         }
+        Command::Doctor(args) => {
+            let (is_terminal, no_color) = colors(cli.manner, true);
+            doctor::doctor(&args, is_terminal && !no_color, &mut io::stdout().lock())
+        }
         Command::Completions { shell } => document::completions(shell, &mut io::stdout().lock()),
         Command::Man { command } => document::man(&command, &mut io::stdout().lock()),
         Command::Claims(ClaimsCommand::Check(args)) => claims::check(args, &mut io::stdout().lock()),
@@ -92,15 +97,20 @@ pub fn run(cli: Cli, screen: &Screen) -> ExitStatus {
     }
 }
 
-fn analyze(args: AnalyzeArgs, manner: Manner, screen: &Screen) -> Result<ExitStatus, Failure> {
-    let (is_terminal, no_color) = match manner.color {
+/// Whether results go to a terminal, and whether colours are not wanted there.
+fn colors(manner: Manner, to_stdout: bool) -> (bool, bool) {
+    match manner.color {
         When::Auto => {
             let no_color = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-            (args.output.is_none() && io::stdout().is_terminal(), no_color)
+            (to_stdout && io::stdout().is_terminal(), no_color)
         }
         When::Always => (true, false),
         When::Never => (false, true),
-    };
+    }
+}
+
+fn analyze(args: AnalyzeArgs, manner: Manner, screen: &Screen) -> Result<ExitStatus, Failure> {
+    let (is_terminal, no_color) = colors(manner, args.output.is_none());
     let selection = selection(&args)?;
     let (key, when) = (args.pseudonymize.clone(), args.progress);
     let mut config = AnalyzeConfig::resolve(args, is_terminal, no_color)?;

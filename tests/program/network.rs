@@ -42,8 +42,9 @@ impl Drop for Namespace {
     }
 }
 
-/// Carries a test out inside of a new namespace, together with all programs that it starts; where that is not permitted, says so.
-pub(crate) fn within(test: impl FnOnce() + Send) {
+/// Carries a test out inside of a new namespace, together with all programs that it starts; where that is not permitted, says so. The
+/// test is given the namespace's name: `ip netns exec NAME` has its `/sys` too.
+pub(crate) fn within(test: impl FnOnce(&str) + Send) {
     let Some(namespace) = Namespace::new() else {
         let _ = writeln!(io::stderr(), "skipped: no permission for network namespaces and veth pairs (or no `ip`)");
         return;
@@ -51,7 +52,7 @@ pub(crate) fn within(test: impl FnOnce() + Send) {
     let inside = || {
         let handle = File::open(format!("/run/netns/{}", namespace.0)).unwrap();
         move_into_link_name_space(handle.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
-        test();
+        test(&namespace.0);
     };
     // A thread of its own: threads do not come back out of a namespace.
     thread::scope(|scope| scope.spawn(inside).join()).unwrap();

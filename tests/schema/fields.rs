@@ -22,7 +22,11 @@ pub(crate) fn page(schemas: &[(&str, Value)]) -> String {
                     at 256 bytes. The same as JSON Schema (draft 2020-12): `schema/*.json` beside this page.\n"
         .to_owned();
     for (name, schema) in schemas {
-        let what = if *name == "judge" { "The answer of `keywitness judge`".to_owned() } else { format!("`{name}`") };
+        let what = match *name {
+            "judge" => "The answer of `keywitness judge`".to_owned(),
+            "check" => "`check`, what `keywitness doctor` finds".to_owned(),
+            _ => format!("`{name}`"),
+        };
         let _ = writeln!(page, "\n## {what}\n\n| field | type | meaning |\n|---|---|---|");
         for Field { path, kind, description } in of(schema) {
             let _ = writeln!(page, "| `{path}` | {kind} | {description} |");

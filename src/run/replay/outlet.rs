@@ -1,7 +1,7 @@
 //! An interface to put frames on.
 
 use std::{
-    env, io,
+    io,
     os::fd::{IntoRawFd, OwnedFd},
     thread,
     time::Duration,
@@ -51,17 +51,14 @@ impl Outlet {
             return Err(usage("takes no Ethernet frames".to_owned()));
         }
         if !interface.is_up() {
-            return Err(usage(format!("is down: ip link set dev {name} up")));
+            return Err(usage(format!("is down: sudo ip link set dev {name} up")));
         }
         match Self::of(&interface) {
             Ok(outlet) => Ok(outlet),
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                let program = env::current_exe().map_or_else(|_| "keywitness".to_owned(), |path| path.display().to_string());
-                Err(usage(format!(
-                    "cannot be opened: {error}. Sending needs the capability CAP_NET_RAW: sudo setcap cap_net_raw+ep {program}, or \
-                     run this with sudo"
-                )))
-            }
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(usage(format!(
+                "cannot be opened: {error}. Sending needs the capability CAP_NET_RAW: {}, or run this with sudo",
+                interface::permit()
+            ))),
             Err(error) => Err(Failure::File(format!("{name}: {error}"))),
         }
     }
