@@ -7,9 +7,12 @@ mod network;
 mod pcap;
 #[expect(dead_code, reason = "no records are read here")]
 mod program;
+#[path = "program/terminal.rs"]
+mod terminal;
 
 use std::{
     fs,
+    io::Write,
     path::PathBuf,
     process::Stdio,
     thread,
@@ -21,6 +24,7 @@ use network::{FAR, NEAR, ip, within};
 use pcap::{Classic, Packet, read};
 use program::{Run, captures, command, keywitness, repository};
 use tempfile::TempDir;
+use terminal::{Terminal, screen};
 
 /// Longer than any machine takes to hand on what was sent.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -140,12 +144,57 @@ fn ctrl_c_ends_it_with_what_was_sent() {
         let child = command.stdin(Stdio::null()).stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         assert_eq!(listener.frames(2).len(), 2);
         let id = rustix::process::Pid::from_child(&child);
-        rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+        // Twice, as `timeout` does it.
+        for _ in 0..2 {
+            rustix::process::kill_process(id, rustix::process::Signal::INT).unwrap();
+        }
         let run = Run::from(child.wait_with_output().unwrap());
         assert_eq!(run.status, 0, "{}", run.stderr);
         for told in ["the next frame follows in 3600 s", " 2 frames, 120 bytes in ", "stopped before the end"] {
             assert!(run.stderr.contains(told), "{told}: {}", run.stderr);
         }
+    });
+}
+
+/// Where it waits for standard input, it hears of the first one only when something comes.
+#[test]
+fn a_second_ctrl_c_ends_it_at_once() {
+    within(|_| {
+        let mut listener = Listener::open();
+        let mut command = command(["replay", "-", "-i", NEAR]);
+        let mut child = command.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        stdin.write_all(&Classic { big_endian: false, microseconds: false }.write(&packets(&[60]))).unwrap();
+        assert_eq!(listener.frames(1).len(), 1);
+        let id = rustix::process::Pid::from_child(&child);
+        let begun = Instant::now();
+        let status = loop {
+            assert!(begun.elapsed() < PATIENCE);
+            rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+            thread::sleep(Duration::from_millis(100));
+            if let Some(status) = child.try_wait().unwrap() {
+                break status;
+            }
+        };
+        assert_eq!(status.code(), Some(128 + 15));
+        drop(stdin);
+    });
+}
+
+#[test]
+fn a_terminal_sees_how_much_was_sent() {
+    within(|_| {
+        let (_folder, file) = written(&packets(&[60; 300]), |_| ());
+        let mut terminal = Terminal::open();
+        let mut command = command(["--color=never", "replay", file.to_str().unwrap(), "-i", NEAR]);
+        command.env("TERM", "xterm").stdin(Stdio::null()).stderr(terminal.end());
+        let mut child = command.spawn().unwrap();
+        drop(command); // and with it its own hold on the far end
+        let sent = terminal.read_until(|_| false);
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+        assert!(sent.contains(" sent, ") && sent.contains("packets/s"), "{sent:?}");
+        let left = screen(&sent);
+        assert!(!left.contains(" sent, ") && left.contains(" 300 frames, 18000 bytes in "), "{left}");
     });
 }
 

@@ -12,7 +12,7 @@ use super::{AnswerFormat, ProgressWhen};
 Frames go out as they were captured, addresses and all: never onto a network whose machines could answer them. Those that a snaplen \
 cut go out cut; both they and the ones that the kernel refuses are counted. Needs CAP_NET_RAW: run it with sudo, or give the \
 program the capability once with `sudo setcap cap_net_raw+ep $(command -v keywitness)`. Ctrl-C ends it and tells what was sent; \
-a second one ends it at once.
+another one, half a second later, ends it at once.
 
 Exit status: 0 sent, all or some; 2 usage error, such as an interface that is not there or no permission; 3 an input could not be \
 read to its end, or has frames that are not Ethernet (the others were sent); 4 no frame could be sent, or the interface went away.

@@ -5,7 +5,7 @@ mod pace;
 
 use std::{
     collections::BTreeMap,
-    io,
+    io, process,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,7 +16,7 @@ use std::{
 
 use signal_hook::{
     consts::{SIGINT, SIGTERM},
-    flag,
+    iterator::Signals,
 };
 use tracing::{debug, error, info, warn};
 
@@ -41,8 +41,11 @@ const LONG_WAIT: Duration = Duration::from_secs(10);
 /// Lag from which on a frame counts as late.
 const LATE: Duration = Duration::from_millis(1);
 
-/// Status of a process that a second Ctrl-C ended, as shells have it.
-const INTERRUPTED: i32 = 130;
+/// Signals that come so soon after the first are the same: `timeout` sends it to a process and to its group.
+const SAME_SIGNAL: Duration = Duration::from_millis(500);
+
+/// Status of a process that a signal ended, less its number, as shells have it.
+const SIGNALLED: i32 = 128;
 
 /// Sends everything, or until a signal says to stop.
 pub(super) fn replay(args: ReplayArgs, progress: Option<Progress>) -> Result<ExitStatus, Failure> {
@@ -73,13 +76,20 @@ pub(super) fn replay(args: ReplayArgs, progress: Option<Progress>) -> Result<Exi
     Ok(replay.finish(merge))
 }
 
-/// A flag that Ctrl-C and a request to end set; a second one ends the program at once.
+/// A flag that Ctrl-C and a request to end set. Another one ends the program at once, which may be waiting for standard input.
 fn on_signals() -> io::Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        flag::register_conditional_shutdown(signal, INTERRUPTED, Arc::clone(&stop))?;
-        flag::register(signal, Arc::clone(&stop))?;
-    }
+    let mut signals = Signals::new([SIGINT, SIGTERM])?;
+    let flag = Arc::clone(&stop);
+    thread::spawn(move || {
+        let mut first = None;
+        for signal in signals.forever() {
+            flag.store(true, Ordering::Relaxed);
+            if first.get_or_insert_with(Instant::now).elapsed() > SAME_SIGNAL {
+                process::exit(SIGNALLED + signal);
+            }
+        }
+    });
     Ok(stop)
 }
 
