@@ -149,7 +149,8 @@ impl AnalyzeConfig {
         if args.format == OutputFormat::Csv && args.keystrokes.is_some() {
             return Err(ConfigError::keystrokes_in_csv());
         }
-        check_output(&args)?;
+        let read = args.inputs.iter().chain(&args.claims).chain(&args.around.leases).chain(&args.pseudonymize);
+        check_output(args.output.as_deref(), read)?;
         check_folder(&args)?;
         if args.claims.is_none() && (args.around.leases.is_some() || args.around.sensor.is_some()) {
             return Err(ConfigError::NoClaims);
@@ -173,17 +174,10 @@ impl AnalyzeConfig {
     }
 }
 
-/// What is read must not be written over.
-fn check_output(args: &AnalyzeArgs) -> Result<(), ConfigError> {
-    let Some(output) = args.output.as_deref().and_then(|path| fs::canonicalize(path).ok()) else { return Ok(()) };
-    let read = args
-        .inputs
-        .iter()
-        .chain(&args.claims)
-        .chain(&args.around.leases)
-        .chain(&args.pseudonymize)
-        .find(|input| fs::canonicalize(input).is_ok_and(|input| input == output));
-    match read {
+/// What is read must not be written over, or into.
+fn check_output<'a>(output: Option<&Path>, mut read: impl Iterator<Item = &'a PathBuf>) -> Result<(), ConfigError> {
+    let Some(output) = output.and_then(|path| fs::canonicalize(path).ok()) else { return Ok(()) };
+    match read.find(|input| fs::canonicalize(input).is_ok_and(|input| input == output)) {
         Some(input) => Err(ConfigError::Usage(format!("--output: {} is read by this run", input.display()))),
         None => Ok(()),
     }

@@ -360,6 +360,7 @@ fn what_cannot_be_captured_on_is_said() {
         (&["-i", "lo", "-i", "lo"][..], 2, "named twice"),
         (&["-i", "lo", "--filter", "prot 22"], 2, "--filter: \"prot 22\""),
         (&["-i", "lo", "--leases", "x"], 2, "go with --claims"),
+        (&["-i", "lo", "--claims", "pcaps/claims.toml", "-o", "pcaps/claims.toml"], 2, "is read by this run"),
         (&["-i", "lo", "--format", "csv", "--keystrokes"], 2, "CSV"),
         (&["-i", "lo", "-o", "/no/such/folder/x"], 2, "--output: /no/such/folder/x"),
         (&["-i", "lo", "--report-every", "often"], 2, "30s, 5m or 2h"),

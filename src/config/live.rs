@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc};
 
-use super::{ConfigError, read_claims, read_key, span};
+use super::{ConfigError, check_output, read_claims, read_key, span};
 use crate::{
     cli::{CaptureArgs, ClaimsArgs, KeystrokeChoice, LiveArgs, OutputFormat},
     judge::claim::Claims,
@@ -72,6 +72,7 @@ impl LiveConfig {
         if args.claims.is_none() && (args.around.leases.is_some() || args.around.sensor.is_some()) {
             return Err(ConfigError::NoClaims);
         }
+        check_output(args.output.as_deref(), args.claims.iter().chain(&args.around.leases).chain(&args.pseudonymize))?;
         let mut interfaces: Vec<String> = Vec::new();
         for interface in args.interfaces {
             if interfaces.contains(&interface) {

@@ -54,10 +54,12 @@ pub(super) fn live(mut config: LiveConfig, evidence: Option<EvidenceFolder>) -> 
         Opened::open(&config.interfaces, &options(&config.capture)).map_err(|error| Failure::Input(error.to_string()))?;
     let (sink, is_new) = open_sink(config.output.as_ref())?;
     let gauges = Gauges::new(opened.counters());
-    let context = context(&config, opened.stamps());
+    let stamps = opened.stamps();
+    let stamped_by = if stamps == Stamps::Adapter { "adapter" } else { "host" };
+    let context = context(&config, stamps);
     // Here rights can be given up: from now on interfaces are only opened again, claims read and results written.
     let (merge, capturing) = opened.start().map_err(|error| Failure::Input(format!("capture threads: {error}")))?;
-    info!("capturing on {}", config.interfaces.join(", "));
+    info!("capturing on {}; stamped by the {stamped_by}", config.interfaces.join(", "));
 
     let look = Look { format: config.format, color: config.color, keystrokes: config.keystrokes, live: true };
     let slices = evidence.as_ref().map(|_| SliceLimits::default());
