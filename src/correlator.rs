@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn one_step_that_many_flows_show_is_one() {
         let at = |seconds: i64| Timestamp::from_nanos(seconds * 1_000_000_000);
-        let mut steps = ForwardSteps::new();
+        let mut steps = ForwardSteps::default();
         for (from, until) in [(100, 3700), (50, 3701), (99, 3800), (3700, 8000), (3900, 8000)] {
             steps.push(at(from), at(until));
         }

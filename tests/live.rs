@@ -201,6 +201,32 @@ fn everything_that_came_before_the_signal_is_in_the_summary() {
     }
 }
 
+#[test]
+fn what_the_kernel_dropped_is_counted_and_borne_by_who_sent_meanwhile() {
+    let Some(lab) = Lab::new("drops") else { return };
+    lab.pair("out", "tap");
+    let sensor = lab.sensor(&["-i", "tap", "--format", "ndjson", "--ring-size", "1"]);
+    let (packets, noise) = (read("scp-up"), datagram(1));
+    let (first, rest) = packets.split_at(packets.len() / 2);
+    let flood = Packet { bytes: [noise.bytes.as_slice(), &[0; 1_400]].concat(), ..noise };
+    let flood: Vec<_> = std::iter::repeat_n(flood, 5_000).collect();
+    lab.send("out", first);
+    sensor.signal(Signal::STOP);
+    lab.send("out", &flood);
+    sensor.signal(Signal::CONT);
+    // Sent at once, what follows could be lost with the flood: that it was read shows in the log.
+    sensor.wait_for_log("frames were lost");
+    lab.send("out", rest);
+    sensor.wait_for_records(1, has_ended);
+    let live = sensor.stop();
+    let summary = live.summary();
+    let lost = summary["dropped"]["kernel"].as_u64().unwrap();
+    assert!(lost > 1_000, "7 MB into 1: {lost}");
+    assert_eq!(summary["packets"].as_u64().unwrap() + lost, (packets.len() + flood.len()) as u64, "every frame is accounted for");
+    let quality = &of(&live.records(), "session")[0]["quality"].clone();
+    assert!(quality["drops"].as_u64() >= Some(1) && quality["score"].as_f64() < Some(1.0), "{quality}");
+}
+
 /// Claims that put all clients of the captures into one place.
 fn claims(path: &Path, sensor: &str, place: &str) {
     let text = format!(

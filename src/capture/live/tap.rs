@@ -26,6 +26,9 @@ const TICK: Duration = Duration::from_millis(20);
 /// How often the kernel is asked what it dropped.
 const ASK_FOR_LOSSES: Duration = Duration::from_millis(100);
 
+/// How often losses are logged at most.
+const WARN_OF_LOSSES: Duration = Duration::from_secs(60);
+
 /// How often it is tried to open an interface that has vanished, and asked whether one that is quiet is still there.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
@@ -53,7 +56,9 @@ pub(super) struct Tap {
     looked: Instant,
     /// When it was asked to end, by both clocks.
     ending: Option<(Timestamp, Instant)>,
-    /// Frames that were lost with a ring that was given up, and not told yet.
+    /// When losses were told last.
+    warned: Option<Instant>,
+    /// Frames that were lost and not told with a batch yet.
     lost: u64,
 }
 
@@ -71,6 +76,7 @@ impl Tap {
             asked_for_losses: now,
             looked: now,
             ending: None,
+            warned: None,
             lost: 0,
         }
     }
@@ -161,6 +167,10 @@ impl Tap {
     fn ask_for_losses(&mut self) {
         let Some(ring) = &mut self.ring else { return };
         let (kernel, interface) = ring.lost();
+        if kernel + interface > 0 && self.warned.is_none_or(|warned| warned.elapsed() >= WARN_OF_LOSSES) {
+            self.warned = Some(Instant::now());
+            warn!("{}: frames were lost: {kernel} by the kernel (see --ring-size), {interface} by the interface", self.name);
+        }
         self.counters.on_lost(kernel, interface);
         self.lost = self.lost.saturating_add(kernel).saturating_add(interface);
     }
