@@ -64,6 +64,8 @@ pub struct LiveOptions {
     pub filter: Option<String>,
     /// Who is asked to stamp the frames.
     pub stamping: Stamping,
+    /// Whether there is one interface only.
+    pub alone: bool,
     /// How far what is known of an interface lags behind the clock: longer than a frame lies in the ring before it can be read.
     pub hold_back: Span,
 }
@@ -90,7 +92,9 @@ enum Problem {
     Forbidden { program: String },
     #[error("--filter: {0}")]
     Filter(pcap::Error),
-    #[error("--timestamps: its driver offers no stamps by the adapter")]
+    #[error(
+        "--timestamps: its driver offers no stamps by the adapter, or for several interfaces none that are in step; use host"
+    )]
     NoAdapter,
     #[error("{0}")]
     Other(pcap::Error),

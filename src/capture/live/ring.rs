@@ -58,7 +58,7 @@ pub(super) enum Waited {
 impl Ring {
     pub(super) fn open(name: &str, options: &LiveOptions) -> Result<Self, Problem> {
         let capture = Capture::from_device(name).map_err(Problem::Other)?;
-        let (stamps, kind) = choose(options.stamping, &offered(&capture)).ok_or(Problem::NoAdapter)?;
+        let (stamps, kind) = choose(options.stamping, &offered(&capture), options.alone).ok_or(Problem::NoAdapter)?;
         let snaplen = i32::try_from(options.snaplen).unwrap_or(i32::MAX);
         let capture = capture
             .tstamp_type(kind)

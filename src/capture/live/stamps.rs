@@ -27,14 +27,16 @@ pub enum Stamps {
     Adapter,
 }
 
-/// What to ask an interface for; `None` where it does not offer what must be.
-pub(super) fn choose(asked: Stamping, offered: &[c_int]) -> Option<(Stamps, TimestampType)> {
+/// What to ask an interface for; `None` where it does not offer what must be. Stamps of a clock that nobody promises to keep in
+/// step will do for an interface `alone`: times of two such clocks do not compare, and a round trip between them would be
+/// wrong by what they differ.
+pub(super) fn choose(asked: Stamping, offered: &[c_int], alone: bool) -> Option<(Stamps, TimestampType)> {
     let offers = |kind: TimestampType| offered.contains(&(kind as c_int)).then_some((Stamps::Adapter, kind));
     let host = Some((Stamps::Host, TimestampType::Host));
     match asked {
         Stamping::Host => host,
         Stamping::Auto => offers(TimestampType::Adapter).or(host),
-        Stamping::Adapter => offers(TimestampType::Adapter).or_else(|| offers(TimestampType::AdapterUnsynced)),
+        Stamping::Adapter => offers(TimestampType::Adapter).or_else(|| offers(TimestampType::AdapterUnsynced).filter(|_| alone)),
     }
 }
 
@@ -66,7 +68,7 @@ mod tests {
 
     #[test]
     fn the_adapter_is_taken_where_it_is_offered() {
-        let kind = |asked, offered: &[c_int]| choose(asked, offered).map(|(stamps, kind)| (stamps, kind as c_int));
+        let kind = |asked, offered: &[c_int]| choose(asked, offered, true).map(|(stamps, kind)| (stamps, kind as c_int));
         for none in [&[][..], &[0], &[0, 1, 2]] {
             assert_eq!(kind(Stamping::Host, none), Some((Stamps::Host, 0)));
             assert_eq!(kind(Stamping::Auto, none), Some((Stamps::Host, 0)));
@@ -76,6 +78,8 @@ mod tests {
         assert_eq!(kind(Stamping::Auto, &[0, 3, 4]), Some((Stamps::Adapter, 3)));
         assert_eq!(kind(Stamping::Auto, &[0, 4]), Some((Stamps::Host, 0)), "a clock of its own is nobody's guess");
         assert_eq!(kind(Stamping::Adapter, &[0, 4]), Some((Stamps::Adapter, 4)));
+        assert!(choose(Stamping::Adapter, &[0, 4], false).is_none(), "two clocks of their own do not compare");
+        assert!(choose(Stamping::Adapter, &[0, 3], false).is_some());
     }
 
     #[test]

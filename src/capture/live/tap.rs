@@ -17,6 +17,7 @@ use super::{
     batch::FrameBatch,
     counters::TapCounters,
     ring::{Read, Ring, Waited},
+    stamps::Stamps,
 };
 use crate::time::{Span, Timestamp};
 
@@ -25,6 +26,9 @@ const TICK: Duration = Duration::from_millis(20);
 
 /// How often the kernel is asked what it dropped.
 const ASK_FOR_LOSSES: Duration = Duration::from_millis(100);
+
+/// An adapter's stamps further off the system's clock are of a clock that nobody set.
+const LARGEST_ERROR: Span = Span::from_secs(10);
 
 /// How often losses are logged at most.
 const WARN_OF_LOSSES: Duration = Duration::from_secs(60);
@@ -56,6 +60,8 @@ pub(super) struct Tap {
     looked: Instant,
     /// When it was asked to end, by both clocks.
     ending: Option<(Timestamp, Instant)>,
+    /// Its stamps were said to be off the clock.
+    told_of_clock: bool,
     /// When losses were told last.
     warned: Option<Instant>,
     /// Frames that were lost and not told with a batch yet.
@@ -76,6 +82,7 @@ impl Tap {
             asked_for_losses: now,
             looked: now,
             ending: None,
+            told_of_clock: false,
             warned: None,
             lost: 0,
         }
@@ -138,6 +145,7 @@ impl Tap {
         };
         if let Some(last) = batch.frames.last() {
             self.up_to = self.up_to.max(last.time);
+            self.look_at_clock(last.time - now);
             if std::mem::take(&mut self.is_down) {
                 info!("{}: frames come again", self.name);
             }
@@ -146,6 +154,15 @@ impl Tap {
             self.up_to = self.up_to.max(now - self.options.hold_back);
         }
         read
+    }
+
+    /// Tells of a card's clock that nobody keeps in step.
+    fn look_at_clock(&mut self, off: Span) {
+        let is_adapter = self.ring.as_ref().is_some_and(|ring| ring.stamps() == Stamps::Adapter);
+        if is_adapter && off.abs() > LARGEST_ERROR && !std::mem::replace(&mut self.told_of_clock, true) {
+            let (name, seconds) = (&self.name, off.as_millis_f64() / 1e3);
+            warn!("{name}: the adapter's clock is {seconds:.0} s off the system's, and sessions may end early; see phc2sys(8)");
+        }
     }
 
     /// Whether this is the last batch: what was stamped before the end was asked for has been read.

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     capture::live::{Capturing, LiveMerge, LiveOptions, Opened, Received, Stamping, Stamps},
-    cli::{CaptureArgs, StampChoice},
+    cli::StampChoice,
     config::{ClaimsSource, ConfigError, LiveConfig},
     correlator::Correlator,
     engine::{Engine, EngineLimits},
@@ -50,8 +50,7 @@ const TELL_EVERY: Duration = Duration::from_secs(60);
 pub(super) fn live(mut config: LiveConfig, evidence: Option<EvidenceFolder>) -> Result<ExitStatus, Failure> {
     let started = Instant::now();
     let signals = Signals::take().map_err(|error| Failure::Input(format!("signals: {error}")))?;
-    let opened =
-        Opened::open(&config.interfaces, &options(&config.capture)).map_err(|error| Failure::Input(error.to_string()))?;
+    let opened = Opened::open(&config.interfaces, &options(&config)).map_err(|error| Failure::Input(error.to_string()))?;
     let (sink, is_new) = open_sink(config.output.as_ref())?;
     let gauges = Gauges::new(opened.counters());
     let stamps = opened.stamps();
@@ -223,7 +222,8 @@ fn inputs(config: &LiveConfig, gauges: &Gauges) -> Vec<InputSummary> {
     config.interfaces.iter().zip(frames).map(summary).collect()
 }
 
-fn options(args: &CaptureArgs) -> LiveOptions {
+fn options(config: &LiveConfig) -> LiveOptions {
+    let args = &config.capture;
     LiveOptions {
         ring_mib: args.ring_size,
         snaplen: args.snaplen,
@@ -234,6 +234,7 @@ fn options(args: &CaptureArgs) -> LiveOptions {
             StampChoice::Adapter => Stamping::Adapter,
             StampChoice::Auto => Stamping::Auto,
         },
+        alone: config.interfaces.len() == 1,
         hold_back: Span::from_millis(i64::from(args.hold_back)),
     }
 }
