@@ -112,7 +112,7 @@ impl LiveMerge {
     /// been read once, and at the end.
     #[must_use]
     pub fn up_to(&self) -> Option<Timestamp> {
-        Some(self.horizon()).filter(|time| (Timestamp::MIN..Timestamp::MAX).contains(time) && *time > Timestamp::MIN)
+        Some(self.horizon()).filter(|time| Timestamp::MIN < *time && *time < Timestamp::MAX)
     }
 
     /// Frames that the interfaces lost among those given out since the last call.

@@ -20,8 +20,8 @@
 //! nobody behind them does.
 //!
 //! # Interfaces that come and go
-//! An interface that goes down keeps its ring. One that vanishes is looked for by its name, twice a second; each change is
-//! logged once. A frame that cannot be read ends nothing.
+//! An interface that goes down keeps its ring. One that vanishes is looked for by its name, twice a second. Each change is
+//! logged once.
 
 mod batch;
 mod counters;
@@ -40,7 +40,7 @@ use crossbeam::channel::bounded;
 
 pub use self::{
     batch::BATCHES,
-    counters::TapCounters,
+    counters::{TapCounters, TapCounts},
     merge::{LiveMerge, Received},
     stamps::{Stamping, Stamps},
 };
