@@ -116,15 +116,22 @@ impl Ring {
     /// Frames that were dropped since the last call: by the kernel for want of room, and by the interface.
     pub(super) fn lost(&mut self) -> (u64, u64) {
         let Ok(stats) = self.capture.stats() else { return (0, 0) };
-        let lost = (stats.dropped.wrapping_sub(self.dropped), stats.if_dropped.wrapping_sub(self.if_dropped));
+        let lost = (more(self.dropped, stats.dropped), more(self.if_dropped, stats.if_dropped));
         (self.dropped, self.if_dropped) = (stats.dropped, stats.if_dropped);
-        (u64::from(lost.0), u64::from(lost.1))
+        lost
     }
 
     /// Whether the interface of this name is still the one that was opened.
     pub(super) fn is_current(&self, name: &str) -> bool {
         index_of(name) == self.index
     }
+}
+
+/// How much a counter of 32 bits has grown. One that fell was set back, or could not be read (libpcap takes the interface's drops
+/// from files, and what it may not open for 0), and says nothing.
+fn more(before: u32, now: u32) -> u64 {
+    let more = now.wrapping_sub(before);
+    if more > u32::MAX / 2 { 0 } else { u64::from(more) }
 }
 
 /// The interface's number; none where there is no interface, as of the device `any`.
@@ -146,5 +153,15 @@ fn problem(name: &str, error: pcap::Error) -> Problem {
         Problem::Down
     } else {
         Problem::Other(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counter_grows_over_its_end_and_does_not_fall() {
+        assert_eq!([more(5, 5), more(5, 9), more(u32::MAX, 3), more(7, 0)], [0, 4, 4, 0]);
     }
 }

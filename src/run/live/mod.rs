@@ -56,7 +56,8 @@ pub(super) fn live(mut config: LiveConfig, evidence: Option<EvidenceFolder>) -> 
     let stamps = opened.stamps();
     let stamped_by = if stamps == Stamps::Adapter { "adapter" } else { "host" };
     let context = context(&config, stamps);
-    // Here rights can be given up: from now on interfaces are only opened again, claims read and results written.
+    // Here rights can be given up: from now on interfaces are only opened again (by the capture threads, which `start` begins), claims
+    // read and results written.
     let (merge, capturing) = opened.start().map_err(|error| Failure::Input(format!("capture threads: {error}")))?;
     info!("capturing on {}; stamped by the {stamped_by}", config.interfaces.join(", "));
 
