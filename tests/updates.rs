@@ -18,7 +18,7 @@ use keywitness::{
         Severity,
         claim::{Claims, Reading},
     },
-    time::Span,
+    time::{Span, Timestamp},
 };
 use program::{captures, keywitness, nanos, of, repository};
 use serde_json::{Value, json};
@@ -85,8 +85,8 @@ fn who_learns_judges_and_raises_no_alert() {
 }
 
 /// Everything that is observed where a clock moves time on too, in steps of so many milliseconds; 0 for none.
-fn observed(shots: &[Shot], step: i64, keystrokes: bool) -> Vec<String> {
-    let report_every = Some(Span::from_millis(1_500));
+fn observed(shots: &[Shot], step: i64, keystrokes: bool, report_every: i64) -> Vec<String> {
+    let report_every = Some(Span::from_millis(report_every));
     let mut engine = Engine::new(EngineLimits { all_flows: true, keystrokes, report_every, ..EngineLimits::default() });
     let mut seen = Vec::new();
     let mut now = shots[0].time;
@@ -103,21 +103,47 @@ fn observed(shots: &[Shot], step: i64, keystrokes: bool) -> Vec<String> {
     seen.into_iter().map(|observation| format!("{:?} {:?}", observation.key.time, observation.body)).collect()
 }
 
+/// All captures several times at once, each copy between addresses of its own, and of every 12 seconds only the first 4: in the
+/// pauses deadlines of all kinds fall due.
+fn crowd() -> Vec<Shot> {
+    let begin = 1_700_000_000_000_000_000;
+    let mut shots = Vec::new();
+    for (number, name) in (0..).zip(captures()) {
+        let capture = pcaps::capture(&name);
+        for copy in 0..8u8 {
+            let later = i64::from(copy) * 613_000_000 + i64::from(number) * 171_000_000;
+            shots.extend(capture.iter().cloned().map(|mut shot| {
+                // The last byte of both addresses; checksums are not looked at.
+                shot.bytes[29] ^= 16 * copy + number;
+                shot.bytes[33] ^= 16 * copy + number;
+                shot.time = Timestamp::from_nanos(begin + later) + (shot.time - capture[0].time);
+                shot
+            }));
+        }
+    }
+    shots.retain(|shot| (shot.time.as_nanos() - begin) % 12_000_000_000 < 4_000_000_000);
+    shots.sort_by_key(|shot| shot.time);
+    // And one hours later, by when everything has ended.
+    let last = shots.last().unwrap().clone();
+    shots.push(Shot { time: last.time + Span::from_secs(30_000), ..last });
+    shots
+}
+
 #[test]
 fn it_is_all_the_same_in_which_steps_time_moves_on() {
-    let names = captures();
-    let mut shots: Vec<Shot> = names.iter().flat_map(|name| pcaps::capture(name)).collect();
-    // As one stream: whatever one session says fires the deadlines of the others; and long pauses end some.
-    shots.sort_by_key(|shot| shot.time);
-    for keystrokes in [true, false] {
-        let jumps = observed(&shots, 0, keystrokes);
-        assert!(jumps.iter().filter(|line| line.contains("state: Open")).count() > 20);
-        for step in [7, 130, 5_000] {
-            let steps = observed(&shots, step, keystrokes);
-            assert_eq!(jumps.len(), steps.len());
+    let shots = crowd();
+    // The longer interval ends behind the time after which a silent session does.
+    for (keystrokes, report_every, steps) in
+        [(true, 1_500, &[7, 130, 5_000][..]), (false, 1_500, &[130]), (true, 9_000_000, &[900, 60_000])]
+    {
+        let jumps = observed(&shots, 0, keystrokes, report_every);
+        assert!(report_every > 1_500 || jumps.iter().filter(|line| line.contains("state: Open")).count() > 20);
+        for &step in steps {
+            let steps = observed(&shots, step, keystrokes, report_every);
             for (jump, step) in jumps.iter().zip(&steps) {
                 assert_eq!(jump, step);
             }
+            assert_eq!(jumps.len(), steps.len());
         }
     }
 }
