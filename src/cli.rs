@@ -1,13 +1,17 @@
 //! The command line: what can be typed. Nothing here looks at files or the environment.
 
+mod live;
 mod machine;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub use self::machine::{DoctorArgs, ReplayArgs};
+pub use self::{
+    live::{CaptureArgs, LiveArgs, StampChoice},
+    machine::{DoctorArgs, ReplayArgs},
+};
 
 /// Is the person typing in this session where they say they are?
 ///
@@ -66,6 +70,8 @@ pub enum ProgressWhen {
 pub enum Command {
     /// Analyse captures: sessions, round trips, keystrokes, and a verdict against claims.
     Analyze(AnalyzeArgs),
+    /// Do the same on live interfaces, as a sensor.
+    Live(LiveArgs),
     /// Say what would be said of a round trip, without a capture: one, or many on standard input.
     Judge(JudgeArgs),
     /// Work with claims files.
@@ -169,6 +175,15 @@ pub struct AnalyzeArgs {
     /// round trip, counts. They are never accused: with a claim they are `undecided`. Takes more time and memory.
     #[arg(long)]
     pub all_flows: bool,
+
+    /// Report a session that goes on after this time and each time again, if a packet of it came: NDJSON records of state `open`,
+    /// as `live` writes them. A number with its unit (30s, 5m, 2h), at least a second, by the time of the capture.
+    #[arg(long, value_name = "DURATION", value_parser = live::every)]
+    pub report_every: Option<Duration>,
+
+    /// Measure, judge and report, but raise no alerts.
+    #[arg(long)]
+    pub learn: bool,
 
     /// Add one record a keystroke. Runs of keys without echo are only counted unless `=all` (OpenSSH's server feigns echoes
     /// for passwords typed into a terminal: those look like any other keys).

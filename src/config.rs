@@ -1,18 +1,24 @@
 //! What a run is told, resolved: from what was typed, the claims file and the terminal. Nothing below reads flags or the
 //! environment.
 
+mod live;
+
 use std::{
     fs::{self, File},
     io::{self, Read},
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
 
 use crate::{
     cli::{AnalyzeArgs, ClaimsArgs, KeystrokeChoice, OutputFormat},
     judge::claim::{Claims, Problem, Reading, leases::Leases},
     pseudonym::{KeyError, Pseudonyms},
+    time::Span,
 };
+
+pub use self::live::{ClaimsSource, LiveConfig};
 
 /// Largest claims file that is read, in bytes.
 const MAX_CLAIMS: u64 = 64 * 1024 * 1024;
@@ -37,6 +43,10 @@ pub struct AnalyzeConfig {
     pub vlan_in_key: bool,
     /// Whether flows that are no sessions are reported too.
     pub all_flows: bool,
+    /// How often a session that goes on is reported; `None` for at its end only.
+    pub report_every: Option<Span>,
+    /// Whether no alerts are raised.
+    pub learning: bool,
     /// How to write results.
     pub format: OutputFormat,
     /// Where to; `None` for standard output.
@@ -116,6 +126,19 @@ fn list(path: &Path, problems: &[Problem]) -> String {
     told.chain(more).collect::<Vec<_>>().join("\n")
 }
 
+impl ConfigError {
+    fn keystrokes_in_csv() -> Self {
+        let message = "--keystrokes: CSV has one row a session and no place for keystrokes; use --format ndjson for both";
+        Self::Usage(message.to_owned())
+    }
+}
+
+/// A duration as a span; none where it is zero.
+fn span(duration: Duration) -> Option<Span> {
+    let nanos = i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX);
+    (nanos > 0).then_some(Span::from_nanos(nanos))
+}
+
 impl AnalyzeConfig {
     /// Resolves what was typed. `is_terminal` says whether standard output is one; `no_color` whether the user asked for no
     /// colours (<https://no-color.org>).
@@ -124,10 +147,10 @@ impl AnalyzeConfig {
     /// [`ConfigError`] where the claims, or what goes with them, cannot be read or have mistakes.
     pub fn resolve(args: AnalyzeArgs, is_terminal: bool, no_color: bool) -> Result<Self, ConfigError> {
         if args.format == OutputFormat::Csv && args.keystrokes.is_some() {
-            let message = "--keystrokes: CSV has one row a session and no place for keystrokes; use --format ndjson for both";
-            return Err(ConfigError::Usage(message.to_owned()));
+            return Err(ConfigError::keystrokes_in_csv());
         }
-        check_output(&args)?;
+        let read = args.inputs.iter().chain(&args.claims).chain(&args.around.leases).chain(&args.pseudonymize);
+        check_output(args.output.as_deref(), read)?;
         check_folder(&args)?;
         if args.claims.is_none() && (args.around.leases.is_some() || args.around.sensor.is_some()) {
             return Err(ConfigError::NoClaims);
@@ -138,6 +161,8 @@ impl AnalyzeConfig {
             inputs: args.inputs,
             vlan_in_key: args.vlan_key,
             all_flows: args.all_flows,
+            report_every: span(args.report_every.unwrap_or_default()),
+            learning: args.learn,
             format: args.format,
             output: args.output.filter(|path| path.as_os_str() != "-"),
             fail_on_finding: args.fail_on_finding,
@@ -149,17 +174,10 @@ impl AnalyzeConfig {
     }
 }
 
-/// What is read must not be written over.
-fn check_output(args: &AnalyzeArgs) -> Result<(), ConfigError> {
-    let Some(output) = args.output.as_deref().and_then(|path| fs::canonicalize(path).ok()) else { return Ok(()) };
-    let read = args
-        .inputs
-        .iter()
-        .chain(&args.claims)
-        .chain(&args.around.leases)
-        .chain(&args.pseudonymize)
-        .find(|input| fs::canonicalize(input).is_ok_and(|input| input == output));
-    match read {
+/// What is read must not be written over, or into.
+fn check_output<'a>(output: Option<&Path>, mut read: impl Iterator<Item = &'a PathBuf>) -> Result<(), ConfigError> {
+    let Some(output) = output.and_then(|path| fs::canonicalize(path).ok()) else { return Ok(()) };
+    match read.find(|input| fs::canonicalize(input).is_ok_and(|input| input == output)) {
         Some(input) => Err(ConfigError::Usage(format!("--output: {} is read by this run", input.display()))),
         None => Ok(()),
     }

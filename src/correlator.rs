@@ -1,19 +1,19 @@
 //! The second stage: everything that is said of a session beyond what its own flow shows. It alone makes events.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use sha2::{Digest, Sha256};
 
 use crate::{
     event::{AlertEvent, ClaimEvent, Event, KeystrokeEvent, SessionEvent},
     evidence::Slice,
-    flow::{FlowKey, PerSide, Side},
+    flow::{FlowKey, PerSide, SessionId, Side},
     judge::{
         Finding, Measured, PlaceClaim, Severity,
         claim::{ClaimedPlace, Claims, Found, Identity, Subject},
         verdict::{Judgement, Verdict, judge_places},
     },
-    observation::{Body, Observation, SessionReport},
+    observation::{Body, Observation, SessionReport, SessionState},
     pseudonym::Pseudonyms,
     time::Timestamp,
 };
@@ -22,19 +22,50 @@ use crate::{
 /// acknowledgement it may contain whatever a program took.
 const UNIDENTIFIED: &str = "the flow was not identified, and keeps no history of round trips that could be judged";
 
+/// Sessions that go on and of which an alert is remembered, at most. An engine holds no more sessions than that.
+const MAX_ALERTED: usize = 1 << 16;
+
 /// Observations in, events out, in the same order.
 #[derive(Debug, Default)]
 pub struct Correlator {
     claims: Option<Claims>,
     pseudonyms: Option<Arc<Pseudonyms>>,
     forwards: ForwardSteps,
+    learning: bool,
+    /// Of sessions that go on, what was alerted.
+    alerted: HashMap<SessionId, Vec<Alerted>>,
+}
+
+/// A finding that an alert was raised for.
+#[derive(Clone, Copy, Debug)]
+struct Alerted {
+    finding: &'static str,
+    severity: Severity,
+    revision: u32,
 }
 
 impl Correlator {
     /// With the claims that sessions are held against, if there are any.
     #[must_use]
-    pub const fn new(claims: Option<Claims>) -> Self {
-        Self { claims, pseudonyms: None, forwards: ForwardSteps::new() }
+    pub fn new(claims: Option<Claims>) -> Self {
+        Self { claims, ..Self::default() }
+    }
+
+    /// Raises no alerts; sessions are judged as ever.
+    #[must_use]
+    pub fn learning(self, learning: bool) -> Self {
+        Self { learning, ..self }
+    }
+
+    /// From here on sessions are held against these claims, also those that go on. Alerts that were raised stand.
+    pub fn replace_claims(&mut self, claims: Claims) {
+        self.claims = Some(claims);
+    }
+
+    /// Sessions that go on and of which an alert is remembered.
+    #[must_use]
+    pub fn alerted(&self) -> usize {
+        self.alerted.len()
     }
 
     /// Judges by the addresses themselves, and has nothing but pseudonyms of addresses and identities in events.
@@ -50,7 +81,7 @@ impl Correlator {
                 events.push(Event::Keystroke(KeystrokeEvent { session: observation.key.session, keystroke, client_rtt }));
             }
             Body::ClockSet { from, until } => self.forwards.push(from, until),
-            Body::SessionEnded(mut report) => {
+            Body::SessionEnded(mut report) | Body::SessionUpdated(mut report) => {
                 let steps = self.forwards.between(report.start, report.end);
                 report.quality.clock_steps = report.quality.clock_steps.saturating_add(steps);
                 self.judge(*report, observation.key.time, events);
@@ -64,27 +95,53 @@ impl Correlator {
         self.forwards.count
     }
 
-    fn judge(&self, mut report: SessionReport, now: Timestamp, events: &mut Vec<Event>) {
+    fn judge(&mut self, mut report: SessionReport, now: Timestamp, events: &mut Vec<Event>) {
         let (mut claim, judgement) = match &self.claims {
             None => (None, Judgement::not_testable(Verdict::NoClaim, "no claims were given", 0)),
             Some(claims) => judge_by(claims, &report, self.pseudonyms.as_deref()),
         };
-        let mut slice = report.slice.take();
-        let is_alert = |finding: &&Finding| finding.severity >= Severity::Medium;
-        if !judgement.findings.iter().any(|finding| is_alert(&finding)) {
-            slice = None;
-        }
+        let slice = report.slice.take();
+        let raised = if claim.is_some() { self.raise(&report, &judgement.findings) } else { Vec::new() };
+        let mut slice = slice.filter(|_| !raised.is_empty());
         if let Some(pseudonyms) = &self.pseudonyms {
             disguise(&mut report, claim.as_mut(), pseudonyms);
             slice = slice.map(|slice| Arc::new(slice.pseudonymized(pseudonyms)));
         }
         let alerts: Vec<_> = claim
             .iter()
-            .flat_map(|claim| judgement.findings.iter().filter(is_alert).map(move |finding| (claim, finding)))
-            .map(|(claim, finding)| Event::Alert(Box::new(alert(&report, claim, finding, now, slice.clone()))))
+            .flat_map(|claim| raised.iter().map(move |(finding, revision)| (claim, finding, *revision)))
+            .map(|(claim, finding, revision)| {
+                Event::Alert(Box::new(AlertEvent { revision, ..alert(&report, claim, finding, now, slice.clone()) }))
+            })
             .collect();
         events.push(Event::Session(Box::new(SessionEvent { report, claim, judgement })));
         events.extend(alerts);
+    }
+
+    /// The findings that somebody should hear of, with the revision of the alert: each once a session, and again where it weighs
+    /// more than before.
+    fn raise(&mut self, report: &SessionReport, findings: &[Finding]) -> Vec<(Finding, u32)> {
+        let mut alerted = self.alerted.remove(&report.id).unwrap_or_default();
+        let mut raised = Vec::new();
+        for finding in findings.iter().filter(|finding| finding.severity >= Severity::Medium && !self.learning) {
+            let revision = match alerted.iter_mut().find(|before| before.finding == finding.id) {
+                Some(before) if finding.severity <= before.severity => continue,
+                Some(before) => {
+                    (before.severity, before.revision) = (finding.severity, before.revision + 1);
+                    before.revision
+                }
+                None => {
+                    alerted.push(Alerted { finding: finding.id, severity: finding.severity, revision: 0 });
+                    0
+                }
+            };
+            raised.push((finding.clone(), revision));
+        }
+        let goes_on = report.state == SessionState::Open && !alerted.is_empty();
+        if goes_on && self.alerted.len() < MAX_ALERTED {
+            self.alerted.insert(report.id, alerted);
+        }
+        raised
     }
 }
 
@@ -99,10 +156,6 @@ struct ForwardSteps {
 }
 
 impl ForwardSteps {
-    const fn new() -> Self {
-        Self { last: Vec::new(), count: 0 }
-    }
-
     fn push(&mut self, from: Timestamp, until: Timestamp) {
         match self.last.last_mut() {
             Some((start, end)) if from < *end && *start < until => (*start, *end) = (from.max(*start), until.min(*end)),
@@ -253,7 +306,7 @@ mod tests {
     #[test]
     fn one_step_that_many_flows_show_is_one() {
         let at = |seconds: i64| Timestamp::from_nanos(seconds * 1_000_000_000);
-        let mut steps = ForwardSteps::new();
+        let mut steps = ForwardSteps::default();
         for (from, until) in [(100, 3700), (50, 3701), (99, 3800), (3700, 8000), (3900, 8000)] {
             steps.push(at(from), at(until));
         }

@@ -11,8 +11,11 @@ mod candidate;
 mod clock;
 mod ending;
 mod evidence;
+mod losses;
 mod opening;
+mod quiet;
 mod session;
+mod updates;
 mod wrapped;
 
 use std::{
@@ -26,6 +29,7 @@ use self::{
     candidate::Candidate,
     clock::Clock,
     ending::Ready,
+    losses::Losses,
     opening::{begins_anew, is_reset, roles, roles_by_port},
     session::Scratch,
 };
@@ -35,7 +39,7 @@ use crate::{
     flow::{Evidence, Flow, FlowId, FlowTable, FragmentLimits, FragmentTable, Life, Limits, SessionId, Share, Side},
     observation::{Observation, SessionState},
     pseudonym::Pseudonyms,
-    time::Timestamp,
+    time::{Span, Timestamp},
     wire::{Batch, Frame, Packet, TcpSegment, Transport, UdpDatagram, Undecoded, peek},
 };
 
@@ -61,6 +65,8 @@ pub struct EngineLimits {
     /// Whether flows that are no sessions are reported too. They are timed from their first segment on then, which takes up to
     /// 350 bytes more a TCP flow.
     pub all_flows: bool,
+    /// How often a session that goes on is reported; `None` for at its end only.
+    pub report_every: Option<Span>,
 }
 
 impl Default for EngineLimits {
@@ -74,6 +80,7 @@ impl Default for EngineLimits {
             share: None,
             slices: None,
             all_flows: false,
+            report_every: None,
         }
     }
 }
@@ -90,6 +97,7 @@ pub struct Engine {
     /// No deadline falls due before: what nearly every frame is held against.
     quiet_until: Timestamp,
     clock: Clock,
+    losses: Losses,
     sessions: usize,
     slices: Option<SliceKeeper>,
     pseudonyms: Option<Arc<Pseudonyms>>,
@@ -111,6 +119,7 @@ impl Engine {
             stream_time: Timestamp::MIN,
             quiet_until: Timestamp::MIN,
             clock: Clock::default(),
+            losses: Losses::default(),
             sessions: 0,
             slices: limits.slices.map(SliceKeeper::new),
             pseudonyms: None,
@@ -190,13 +199,19 @@ impl Engine {
         let before = self.ready.len();
         while let Some(&Reverse((time, _, id))) = self.deadlines.peek().filter(|Reverse((time, ..))| *time <= now) {
             self.deadlines.pop();
+            self.expire(time);
             self.fire_session(id, time);
         }
+        self.expire(now);
+        self.sort_ready(before);
+    }
+
+    /// Flows end on whole seconds, and in the order of those: so it is all the same in how many steps time moves on.
+    fn expire(&mut self, now: Timestamp) {
         for (deadline, flow) in self.table.expire(now) {
             let state = if flow.life == Life::Closed { SessionState::Closed } else { SessionState::TimedOut };
-            self.end_flow(flow, state, deadline);
+            self.end_flow(flow, state, quiet::whole_second_behind(deadline));
         }
-        self.sort_ready(before);
     }
 
     /// The next observation, in order.

@@ -108,6 +108,8 @@ pub struct Summary {
     pub implausible: u64,
     /// How long the run took, in seconds of the wall clock.
     pub elapsed_s: f64,
+    /// Frames that a live sensor did not get to see.
+    pub lost: Lost,
     /// Each input and how it went.
     pub inputs: Vec<InputSummary>,
 }
@@ -124,6 +126,15 @@ impl Summary {
     pub const fn duplicated(&self) -> u64 {
         self.counters.duplicated + self.counters.duplicated_fragments
     }
+}
+
+/// Frames that were lost before they were read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// For want of room in the kernel's ring.
+    pub kernel: u64,
+    /// By the interface or its driver.
+    pub interface: u64,
 }
 
 /// One input of a run.

@@ -15,12 +15,12 @@
 //!             │          │      cue ▼    ├─▶ observation ─▶ judge ◀─ correlator ─▶ event ─▶ output
 //!             │          └────▶ measure  ┘                                           (table, NDJSON)
 //!             └ engine ─────────────────┘
-//!      run::offline drives (run::replay and run::doctor stand alone); everything between capture and output is pure
+//!      run::offline or run::live drives (run::replay and run::doctor stand alone); everything between capture and output is pure
 //! ```
 //!
 //! * [`time`]: capture time in integer nanoseconds; there is no `now()`.
 //! * [`capture`]: pcap and pcapng files and streams, also compressed, and folders of them; several inputs merged by time. Hands
-//!   on batches of frames by reference.
+//!   on batches of frames by reference. [`capture::live`] does so for interfaces, with a thread each.
 //! * [`wire`]: bytes to views: link types, IP with extension headers, GRE tunnels, TCP with options.
 //! * [`flow`]: which packets belong together, and which fragments of one; which end is the client and on what evidence, streams with gaps.
 //! * [`cue`]: the words that `protocol` and `measure` share.
@@ -33,8 +33,8 @@
 //! * [`judge`]: claims, places, the delay model, one file a finding, the verdict.
 //! * [`correlator`]: owns whatever spans flows and alone makes events ([`event`]).
 //! * [`output`]: events to bytes; [`output::escape`] is the one door for strings from the network.
-//! * [`run`]: clocks, files, standard streams, exit codes; of a sensor also [`run::guard`] (least privilege), [`run::metrics`],
-//!   [`run::health`] and [`run::service`]. [`cli`] is what can be typed, [`config`] what it means.
+//! * [`run`]: clocks, files, standard streams, signals, exit codes; of a sensor also [`run::guard`] (least privilege),
+//!   [`run::metrics`], [`run::health`] and [`run::service`]. [`cli`] is what can be typed, [`config`] what it means.
 //!
 //! # Invariants
 //! `tests/tidy.rs` enforces the first three.
@@ -44,9 +44,10 @@
 //!    `measure` do not know each other; the engine carries cues from one to the other. `capture` sees `time` and `wire`;
 //!    `output` what events hold; only `run` sees everything.
 //! 2. Between `capture` and `output` there is no clock, no I/O, no thread, no lock. The same capture gives the same records.
-//! 3. There is no `unsafe`.
+//! 3. There is no `unsafe`, but for one question to libpcap in [`capture::live`] and the prefetch of the flow table.
 //! 4. The only time is capture time. *Stream time* is its running maximum in reader order: deadlines up to it fire before the
-//!    frame that moves it on. A late frame is handled at its own time and fires nothing.
+//!    frame that moves it on. A late frame is handled at its own time and fires nothing. On a quiet live link the clock of the
+//!    taps, less a hold-back, moves stream time on; in how many steps it moves makes no difference to what is observed.
 //! 5. Two stages: an engine owns flows and emits observations; one correlator owns all that spans flows and alone
 //!    emits records.
 //! 6. Every observation is keyed by (frame number, deadline, session, position), so that the order of records does not depend

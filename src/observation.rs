@@ -60,11 +60,15 @@ pub enum Body {
         /// Not behind.
         until: Timestamp,
     },
+    /// A session goes on: what is known of it so far.
+    SessionUpdated(Box<SessionReport>),
 }
 
-/// How a session ended.
+/// How a session stands, or ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionState {
+    /// It goes on.
+    Open,
     /// Both sides finished, or one reset it.
     Closed,
     /// No packet for too long.
@@ -91,6 +95,8 @@ pub enum IdentifiedBy {
 pub struct SessionReport {
     /// Identifier.
     pub id: SessionId,
+    /// How many reports of it there were before.
+    pub update: u32,
     /// Community ID version 1.
     pub community_id: String,
     /// Which input its first frame came from, by position.

@@ -32,7 +32,7 @@ const MAY_SEE: &[(&str, &str)] = &[
     ("correlator", "time wire flow cue protocol measure observation judge history event evidence pseudonym"),
     ("output", "time wire flow cue protocol measure observation judge history event config"),
     ("cli", ""),
-    ("config", "cli judge::claim pseudonym"),
+    ("config", "time cli judge::claim pseudonym"),
 ];
 
 /// Modules that do no I/O and know no clock, thread or lock.

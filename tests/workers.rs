@@ -28,7 +28,7 @@ fn analyze(more: &[&str], workers: &str, inputs: &[String]) -> String {
 #[test]
 fn all_captures_together_give_the_same_with_any_number() {
     let inputs: Vec<String> = captures().iter().map(|name| format!("pcaps/{name}.pcap")).collect();
-    for more in [&[][..], &["--keystrokes=all"], &["--all-flows"], &["--filter", "greater 90"]] {
+    for more in [&[][..], &["--keystrokes=all"], &["--all-flows"], &["--filter", "greater 90"], &["--report-every", "2s"]] {
         let alone = analyze(more, "1", &inputs);
         assert!(alone.lines().count() > 19, "{alone}");
         for workers in if more.is_empty() { &["2", "3", "256"][..] } else { &["3"] } {
@@ -67,7 +67,7 @@ fn sessions_that_overlap_come_out_in_one_order() {
     let path = folder.path().join("crowd.pcap");
     std::fs::write(&path, Classic { big_endian: false, microseconds: false }.write(&crowd())).unwrap();
     let inputs = [path.to_str().unwrap().to_owned()];
-    for more in [&[][..], &["--keystrokes=all", "--all-flows"]] {
+    for more in [&[][..], &["--keystrokes=all", "--all-flows", "--report-every", "1s"]] {
         let alone = analyze(more, "1", &inputs);
         assert!(alone.lines().count() > 60 && alone.contains("\"clock_steps\":1"), "the clock was set");
         for workers in ["2", "5"] {

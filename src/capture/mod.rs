@@ -1,4 +1,5 @@
-//! Where frames come from: capture files and streams, read ahead in batches and merged by time.
+//! Where frames come from: capture files and streams, read ahead in batches and merged by time. Those of interfaces come by
+//! [`live`].
 //!
 //! ```text
 //! path ─▶ Reader ─┐
@@ -17,6 +18,7 @@
 mod file;
 mod filter;
 mod folder;
+pub mod live;
 mod merge;
 mod meter;
 #[cfg(test)]

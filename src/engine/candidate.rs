@@ -170,7 +170,7 @@ impl Engine {
                 let half: &Half = candidate.halves.get(side);
                 if *guesses.get(side) == Guess::NotOurs { half.next } else { half.start }
             });
-            candidate.session = Some(Box::new(Session::new(id, starts, by_port)));
+            candidate.session = Some(Box::new(Session::new(id, starts, by_port, self.losses)));
             self.sessions += 1;
         }
         candidate.session.is_some()
@@ -185,6 +185,7 @@ impl Engine {
             session.on_deadline(self.stream_time, &mut self.scratch); // what deadlines would have done
         }
         session.on_segment(side, segment, arrival, time, &mut self.scratch);
+        session.losses.on_segment(self.losses, self.counters.packets);
         if session.take_role_swap() {
             flow.client = flow.client.other();
             flow.evidence = Evidence::Banner;
@@ -216,9 +217,9 @@ impl Engine {
             self.table.schedule(id);
         }
         if let Some(deadline) = deadline {
-            self.quiet_until = self.quiet_until.min(deadline);
-            self.deadlines.push(Reverse((deadline, session_id, id)));
+            self.wake_at(deadline, session_id, id);
         }
+        self.expect_report(id, time);
     }
 
     pub(super) fn fire_session(&mut self, id: FlowId, time: Timestamp) {
@@ -226,15 +227,20 @@ impl Engine {
         let Some(session) = session else { return };
         session.on_deadline(time, &mut self.scratch);
         let session_id = session.id();
-        let deadline = session.new_deadline();
-        let (frame, ready) = (self.frame, &mut self.ready);
-        session.take_keystrokes(&mut self.scratch, true, |sequence, body| {
+        let deadline = session.new_deadline().filter(|_| self.limits.keystrokes);
+        let (frame, ready, wanted) = (self.frame, &mut self.ready, self.limits.keystrokes);
+        session.take_keystrokes(&mut self.scratch, wanted, |sequence, body| {
             let key = ObservationKey { frame, time, session: session_id, sequence };
             ready.push_back(Ready::Observation(Observation { key, body }));
         });
         if let Some(deadline) = deadline {
-            self.quiet_until = self.quiet_until.min(deadline);
-            self.deadlines.push(Reverse((deadline, session_id, id)));
+            self.wake_at(deadline, session_id, id);
         }
+        self.report_if_due(id, time);
+    }
+
+    pub(super) fn wake_at(&mut self, deadline: Timestamp, session: SessionId, id: FlowId) {
+        self.quiet_until = self.quiet_until.min(deadline);
+        self.deadlines.push(Reverse((deadline, session, id)));
     }
 }

@@ -52,6 +52,7 @@ impl Engine {
             return self.end_unidentified(flow, state, time);
         };
         self.counters.identified += 1;
+        session.losses.on_segment(self.losses, self.counters.packets);
         let headers = report_headers(&flow, &candidate, session.id(), state);
         let mut report = session.finish(&candidate, headers, &mut self.scratch);
         report.quality.clock_steps = candidate.clock.steps();
@@ -76,10 +77,11 @@ impl Engine {
 }
 
 /// What the headers of a flow's packets say: the part of a report that sessions and other flows have in common.
-fn report_headers(flow: &Flow<Candidate>, candidate: &Candidate, id: SessionId, state: SessionState) -> SessionReport {
+pub(super) fn report_headers(flow: &Flow<Candidate>, candidate: &Candidate, id: SessionId, state: SessionState) -> SessionReport {
     let traffic = PerSide::from_fn(|side| candidate.halves.get(side).traffic);
     SessionReport {
         id,
+        update: 0,
         community_id: flow.key.community_id(),
         input: candidate.input,
         client_isn: candidate.halves.client.start.map(|start| start.0.wrapping_sub(1)),

@@ -34,6 +34,11 @@ impl Engine {
         let slice = self.slices.as_mut()?.take(&mut candidate.slice)?;
         Some(Arc::from(slice))
     }
+
+    /// The headers that were kept so far of a flow that goes on.
+    pub(super) fn copy_headers(&self, candidate: &Candidate) -> Option<Arc<Slice>> {
+        candidate.slice.as_deref().filter(|_| self.slices.is_some()).map(|slice| Arc::new(slice.clone()))
+    }
 }
 
 /// The identifier of a flow's session: where there are pseudonyms, of those.

@@ -1,7 +1,11 @@
 //! What the engine keeps of a flow that is a session, or may become one: the decoder, the measurers, and the cues carried
 //! from one to the others.
 
-use super::candidate::Candidate;
+use super::{
+    candidate::Candidate,
+    losses::{Losses, LossesOfSession},
+    updates::Updates,
+};
 use crate::{
     cue::Cue,
     flow::{Arrival, Data, Half, Item, PerSide, SessionId, Side, Stream},
@@ -48,11 +52,15 @@ pub(super) struct Session {
     keystrokes: Keystrokes,
     sequence: u64,
     scheduled: Option<Timestamp>,
+    /// What the sensor lost meanwhile.
+    pub(super) losses: LossesOfSession,
+    /// Reports before the last one.
+    pub(super) updates: Updates,
 }
 
 impl Session {
     /// A session whose streams begin at these sequence numbers, where known.
-    pub(super) fn new(id: SessionId, starts: PerSide<Option<SeqNumber>>, by_port: bool) -> Self {
+    pub(super) fn new(id: SessionId, starts: PerSide<Option<SeqNumber>>, by_port: bool, losses: Losses) -> Self {
         Self {
             id,
             by_port,
@@ -69,6 +77,8 @@ impl Session {
             keystrokes: Keystrokes::default(),
             sequence: 0,
             scheduled: None,
+            losses: LossesOfSession::new(losses),
+            updates: Updates::default(),
         }
     }
 
@@ -185,22 +195,37 @@ impl Session {
         self.sequence
     }
 
+    /// The next position, for a report.
+    pub(super) const fn take_sequence(&mut self) -> u64 {
+        let sequence = self.sequence;
+        self.sequence += 1;
+        sequence
+    }
+
     /// The session is over: decides what waits and says everything that is known.
     pub(super) fn finish(&mut self, candidate: &Candidate, headers: SessionReport, scratch: &mut Scratch) -> SessionReport {
-        let handshake = candidate.handshake.rtt();
         let rtt = self.rtt.client.min();
         let (ssh, cues) = (&mut self.ssh, &mut scratch.cues);
         for side in [Side::Client, Side::Server] {
             self.streams.get_mut(side).finish(|item| read(ssh, side, item, rtt, cues));
         }
         self.carry_cues(scratch);
-        let keystrokes = self.keystrokes.finish(&mut scratch.decided).filter(|_| self.ssh.lengths_known());
+        self.keystrokes.finish(&mut scratch.decided);
+        self.report(candidate, headers)
+    }
+
+    /// Everything that is known so far, besides what the headers say. The session may go on.
+    pub(super) fn report(&self, candidate: &Candidate, headers: SessionReport) -> SessionReport {
+        let handshake = candidate.handshake.rtt();
+        let keystrokes = self.keystrokes.summary().filter(|_| self.ssh.lengths_known());
         let traffic = PerSide::from_fn(|side| {
             let mut traffic = candidate.halves.get(side).traffic;
             traffic.gaps = self.streams.get(side).gaps();
             traffic
         });
+        let seen = Quality::of(&traffic); // but for the clock, which the engine knows
         SessionReport {
+            update: self.updates.reported(),
             identified_by: Some(match (self.by_port, self.ssh.standing()) {
                 (true, _) => IdentifiedBy::Port,
                 (false, Standing::Both) => IdentifiedBy::Handshake,
@@ -218,7 +243,8 @@ impl Session {
             quality: Quality {
                 merged_segments: self.merged_segments(&candidate.halves),
                 resolution: self.grain.resolution(),
-                ..Quality::of(&traffic) // of the clock the engine knows
+                drops: seen.drops.saturating_add(self.losses.frames()),
+                ..seen
             },
             ..headers
         }

@@ -7,7 +7,10 @@
 use serde_json::Value;
 
 use super::{Context, Format, record::SessionRecord};
-use crate::event::{Event, SessionEvent, Summary};
+use crate::{
+    event::{Event, SessionEvent, Summary},
+    observation::SessionState,
+};
 
 /// Columns, and where their values are in the `session` record. `*` stands for every entry; several are joined by `; `.
 const COLUMNS: &[(&str, &str)] = &[
@@ -82,8 +85,7 @@ impl Csv {
     }
 
     fn session(&self, session: &SessionEvent, out: &mut Vec<u8>) {
-        let input = self.context.input(session.report.input);
-        let record = SessionRecord::new(session, self.context.sensor.as_deref(), input);
+        let record = SessionRecord::new(session, &self.context);
         // Plain structs of numbers and strings always serialise.
         let record = serde_json::to_value(&record).unwrap_or_default();
         row(COLUMNS.iter().map(|(_, path)| cell(&record, path)), out);
@@ -94,6 +96,7 @@ impl Format for Csv {
     fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
         self.begin(out);
         match event {
+            Event::Session(session) if session.report.state == SessionState::Open => {} // its row comes when it ends
             Event::Session(session) => self.session(session, out),
             Event::Keystroke(_) => {} // refused with this format
             Event::Alert(_) => {}     // its finding stands in the row of its session
@@ -102,6 +105,14 @@ impl Format for Csv {
 
     fn finish(&mut self, _: &Summary, out: &mut Vec<u8>) {
         self.begin(out);
+    }
+
+    fn begin_file(&mut self, is_new: bool) {
+        self.begun = !is_new;
+    }
+
+    fn rename(&mut self, sensor: Option<String>) {
+        self.context.sensor = sensor;
     }
 }
 

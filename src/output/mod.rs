@@ -24,6 +24,12 @@ pub trait Format {
 
     /// Adds what comes last.
     fn finish(&mut self, summary: &Summary, out: &mut Vec<u8>);
+
+    /// What is written goes to another file from here on; `is_new` says whether that holds nothing yet.
+    fn begin_file(&mut self, _is_new: bool) {}
+
+    /// The sensor has another name from here on.
+    fn rename(&mut self, _sensor: Option<String>) {}
 }
 
 /// What is the same in all records of a run.
@@ -33,6 +39,31 @@ pub struct Context {
     pub sensor: Option<String>,
     /// The inputs as given, by position; escaped.
     pub inputs: Vec<String>,
+    /// Who stamped the frames.
+    pub timestamps: TimestampSource,
+}
+
+/// Who stamped the frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TimestampSource {
+    /// Whoever wrote the capture file.
+    #[default]
+    File,
+    /// The kernel of the machine that captures.
+    Host,
+    /// Its network card.
+    Adapter,
+}
+
+impl TimestampSource {
+    /// The name in records.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Host => "host",
+            Self::Adapter => "adapter",
+        }
+    }
 }
 
 impl Context {

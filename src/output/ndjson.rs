@@ -27,15 +27,19 @@ impl Format for Ndjson {
         let sensor = self.context.sensor.as_deref();
         match event {
             Event::Session(session) => {
-                line(out, &SessionRecord::new(session, sensor, self.context.input(session.report.input)));
+                line(out, &SessionRecord::new(session, &self.context));
             }
             Event::Keystroke(keystroke) => line(out, &KeystrokeRecord::new(keystroke, sensor)),
-            Event::Alert(alert) => line(out, &AlertRecord::new(alert, sensor)),
+            Event::Alert(alert) => line(out, &AlertRecord::new(alert, &self.context)),
         }
     }
 
     fn finish(&mut self, summary: &Summary, out: &mut Vec<u8>) {
         line(out, &SummaryRecord::new(summary, self.context.sensor.as_deref()));
+    }
+
+    fn rename(&mut self, sensor: Option<String>) {
+        self.context.sensor = sensor;
     }
 }
 

@@ -2,6 +2,7 @@
 //! for long addresses of flows that are no sessions.
 
 mod flow;
+mod line;
 
 use std::fmt::Write as _;
 
@@ -15,17 +16,19 @@ use crate::{
     event::{Event, InputState, KeystrokeEvent, SessionEvent, Summary},
     flow::{Endpoint, SessionId},
     judge::{Finding, Outcome, verdict::Verdict},
-    observation::SessionReport,
+    observation::{SessionReport, SessionState},
     time::{Span, Timestamp},
 };
 
 /// Width that everything fits into.
 const COLUMNS: u16 = 100;
 
-/// Collects sessions and writes them at the end; keystrokes and other flows are written as they come.
+/// Collects sessions and writes them at the end; keystrokes and other flows are written as they come, and of a live sensor
+/// everything is.
 #[derive(Debug)]
 pub struct Table {
     color: bool,
+    live: bool,
     /// What was written last.
     streamed: Option<Streamed>,
     rows: Vec<(Timestamp, SessionId, Vec<Cell>)>,
@@ -38,13 +41,20 @@ pub struct Table {
 enum Streamed {
     Keystrokes,
     Flows,
+    Sessions,
 }
 
 impl Table {
     /// An empty table, coloured or not.
     #[must_use]
     pub fn new(color: bool) -> Self {
-        Self { color, streamed: None, rows: Vec::new(), notes: String::new(), verdicts: [0; 4] }
+        Self { color, live: false, streamed: None, rows: Vec::new(), notes: String::new(), verdicts: [0; 4] }
+    }
+
+    /// Writes each session when it ends.
+    #[must_use]
+    pub fn live(self) -> Self {
+        Self { live: true, ..self }
     }
 
     /// The rows in the order in which the sessions began.
@@ -67,7 +77,32 @@ impl Table {
         grid
     }
 
-    fn session(&mut self, session: &SessionEvent) {
+    fn session(&mut self, session: &SessionEvent, out: &mut Vec<u8>) {
+        if let Some(count) = self.verdicts.get_mut(session.verdict() as usize) {
+            *count += 1;
+        }
+        self.note(session);
+        if self.live {
+            self.write_session(session, out);
+        } else {
+            self.add_row(session);
+        }
+    }
+
+    /// A line, and what an analyst must read with it.
+    fn write_session(&mut self, session: &SessionEvent, out: &mut Vec<u8>) {
+        if self.begins(Streamed::Sessions, out) {
+            out.extend(line::heading().as_bytes());
+        }
+        out.extend(line::session(session).as_bytes());
+        if !self.notes.is_empty() {
+            out.extend(self.notes.trim_start().as_bytes());
+            out.push(b'\n');
+            self.notes.clear();
+        }
+    }
+
+    fn add_row(&mut self, session: &SessionEvent) {
         let report = &session.report;
         let verdict = session.verdict();
         let mut cell = Cell::new(verdict.name());
@@ -79,25 +114,16 @@ impl Table {
                 Verdict::NoClaim => cell,
             };
         }
-        let keys = match (&report.keystrokes, report.obfuscated) {
-            (Some(keystrokes), _) => keystrokes.count.to_string(),
-            (None, Some(true)) => "hidden".to_owned(),
-            (None, _) => "-".to_owned(),
-        };
         let cells = vec![
             Cell::new(short_time(report.start)),
             Cell::new(address(report.endpoints.client)),
             Cell::new(address(report.endpoints.server)),
             Cell::new(millis(report.rtt.client.floor.map(|floor| floor.value))),
-            Cell::new(keys),
+            Cell::new(keys(report)),
             Cell::new(session.claim.as_ref().map_or_else(|| "-".to_owned(), |claim| escape::text(claim.identity.as_bytes()))),
             cell,
         ];
         self.rows.push((report.start, report.id, cells));
-        if let Some(count) = self.verdicts.get_mut(verdict as usize) {
-            *count += 1;
-        }
-        self.note(session);
     }
 
     /// What an analyst must read before acting on a row.
@@ -157,7 +183,8 @@ impl Table {
 impl Format for Table {
     fn event(&mut self, event: &Event, out: &mut Vec<u8>) {
         match event {
-            Event::Session(session) if session.report.is_session() => self.session(session),
+            Event::Session(session) if session.report.state == SessionState::Open => {} // it is written when it ends
+            Event::Session(session) if session.report.is_session() => self.session(session, out),
             Event::Session(flow) => self.flow(&flow.report, out),
             Event::Keystroke(keystroke) => self.keystroke(keystroke, out),
             Event::Alert(_) => {} // its finding stands under its session
@@ -201,12 +228,21 @@ impl Format for Table {
                 &format!("the clock was set during the capture ({steps}): times before and after do not compare"),
             );
         }
+        let lost = summary.lost.kernel.saturating_add(summary.lost.interface);
+        if lost > 0 {
+            let (kernel, interface) = (summary.lost.kernel, summary.lost.interface);
+            wrap(&mut text, "", &format!("{lost} packets were lost: {kernel} by the kernel, {interface} by the interfaces"));
+        }
         for input in summary.inputs.iter().filter(|input| input.status == InputState::Error) {
             let Some(error) = &input.error else { continue };
             let path = escape::text(input.path.as_bytes());
             wrap(&mut text, "", &format!("not read to its end: {path} ({} frames read): {error}", input.frames));
         }
         out.extend(text.as_bytes());
+    }
+
+    fn begin_file(&mut self, _: bool) {
+        self.streamed = None;
     }
 }
 
@@ -234,6 +270,15 @@ pub(super) fn wrap(out: &mut String, indent: &str, text: &str) {
 /// The port of a server is left out where it is SSH's own.
 pub(super) fn address(endpoint: Endpoint) -> String {
     if endpoint.port == 22 { endpoint.ip.to_string() } else { std::net::SocketAddr::new(endpoint.ip, endpoint.port).to_string() }
+}
+
+/// How many keys, or why none.
+fn keys(report: &SessionReport) -> String {
+    match (&report.keystrokes, report.obfuscated) {
+        (Some(keystrokes), _) => keystrokes.count.to_string(),
+        (None, Some(true)) => "hidden".to_owned(),
+        (None, _) => "-".to_owned(),
+    }
 }
 
 fn millis(span: Option<Span>) -> String {

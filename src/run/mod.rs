@@ -9,6 +9,7 @@ pub mod guard;
 pub mod health;
 mod interface;
 mod judge;
+mod live;
 pub mod metrics;
 mod offline;
 mod process;
@@ -16,6 +17,7 @@ mod replay;
 mod screen;
 pub mod service;
 mod workers;
+mod writer;
 
 use std::{
     env,
@@ -30,13 +32,18 @@ use tracing::{error, warn};
 use self::evidence::EvidenceFolder;
 pub use self::screen::Screen;
 use crate::{
-    capture::{Selection, TimeRange},
-    cli::{AnalyzeArgs, ClaimsCommand, Cli, Command, Manner, When},
-    config::{AnalyzeConfig, ConfigError},
+    capture::{Filter, Selection, TimeRange},
+    cli::{AnalyzeArgs, ClaimsCommand, Cli, Command, LiveArgs, Manner, When},
+    config::{AnalyzeConfig, ConfigError, LiveConfig},
 };
 
 /// Bytes of standard input that are read at once.
 const READ_AT_ONCE: usize = 64 * 1024;
+
+/// What root is told.
+const ROOT: &str = "live: not as root, which is not needed and puts the whole machine at the mercy of what comes in. Run it as a user of its \
+own, and let the program capture: setcap cap_net_raw+ep /usr/bin/keywitness, or AmbientCapabilities=CAP_NET_RAW in a systemd \
+unit. To run it as root all the same: --as-root";
 
 /// How a run ended, as the shell sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +65,7 @@ pub enum ExitStatus {
 pub fn run(cli: Cli, screen: &Screen) -> ExitStatus {
     let outcome = match cli.command {
         Command::Analyze(args) => analyze(args, cli.manner, screen),
+        Command::Live(args) => live(args, cli.manner),
         Command::Judge(args) => {
             let input = BufReader::with_capacity(READ_AT_ONCE, io::stdin().lock());
             judge::judge(&args, input, &mut io::stdout().lock())
@@ -127,6 +135,26 @@ fn analyze(args: AnalyzeArgs, manner: Manner, screen: &Screen) -> Result<ExitSta
     let progress = screen.progress(when, manner);
     let outcome = offline::analyze(config, selection, evidence, progress, &mut file);
     outcome.map_err(|error| Failure::File(format!("{}: {error}", path.display())))
+}
+
+fn live(args: LiveArgs, manner: Manner) -> Result<ExitStatus, Failure> {
+    if rustix::process::geteuid().is_root() {
+        if !args.as_root {
+            return Err(ConfigError::Usage(ROOT.to_owned()).into());
+        }
+        warn!("running as root, which is not needed: the capability cap_net_raw is enough (see live --help)");
+    }
+    if let Some(filter) = &args.capture.filter {
+        Filter::new(filter).map_err(|error| ConfigError::Usage(format!("--filter: {error}")))?;
+    }
+    let (is_terminal, no_color) = colors(manner, args.output.is_none());
+    let key = args.pseudonymize.clone();
+    let mut config = LiveConfig::resolve(args, is_terminal, no_color)?;
+    if let Some(key) = &key {
+        warn_of_open_key(key);
+    }
+    let evidence = config.save_evidence.take().map(EvidenceFolder::open).transpose()?;
+    live::live(config, evidence)
 }
 
 /// Whoever reads the key can tell whom a pseudonym stands for.

@@ -8,23 +8,23 @@ use std::{
 
 use tracing::{debug, info, warn};
 
-use super::{ExitStatus, evidence::EvidenceFolder, screen::Progress, workers::Job};
+use super::{
+    ExitStatus,
+    evidence::EvidenceFolder,
+    screen::Progress,
+    workers::Job,
+    writer::{Look, Writer},
+};
 use crate::{
     capture::{InputStatus, Merge, Outcome, Selection},
-    cli::{KeystrokeChoice, OutputFormat},
     config::AnalyzeConfig,
     correlator::Correlator,
     engine::EngineLimits,
-    event::{Event, InputState, InputSummary, Summary},
+    event::{InputState, InputSummary, Lost, Summary},
     evidence::SliceLimits,
-    judge::verdict::Verdict,
-    observation::Observation,
-    output::{Context, Csv, Format, Ndjson, Table, escape},
+    output::{Context, TimestampSource, escape},
     pseudonym::Pseudonyms,
 };
-
-/// Bytes of output that are collected before they are written.
-const WRITE_AT: usize = 64 * 1024;
 
 /// Runs an analysis.
 ///
@@ -39,14 +39,15 @@ pub(super) fn analyze(
 ) -> io::Result<ExitStatus> {
     let started = Instant::now();
     let slices = evidence.as_ref().map(|_| SliceLimits::default());
-    let (vlan_in_key, all_flows) = (config.vlan_in_key, config.all_flows);
+    let (vlan_in_key, all_flows, report_every) = (config.vlan_in_key, config.all_flows, config.report_every);
     let keystrokes = config.keystrokes.is_some();
-    let limits = EngineLimits { vlan_in_key, all_flows, slices, keystrokes, ..EngineLimits::default() };
+    let limits = EngineLimits { vlan_in_key, all_flows, slices, keystrokes, report_every, ..EngineLimits::default() };
     let fail_on_finding = config.fail_on_finding;
     let merge = Merge::new(config.inputs.iter().cloned());
-    let mut writer = Writer::new(&config, &merge, evidence, out);
+    let look = Look { format: config.format, color: config.color, keystrokes: config.keystrokes, live: false };
+    let mut writer = Writer::new(look, context(&config, &merge), evidence, out);
     let pseudonyms = config.pseudonyms;
-    let mut correlator = Correlator::new(config.claims).with_pseudonyms(pseudonyms.clone());
+    let mut correlator = Correlator::new(config.claims).with_pseudonyms(pseudonyms.clone()).learning(config.learning);
     let workers = if config.inputs.iter().all(|input| can_be_read_again(input)) {
         config.workers
     } else {
@@ -62,7 +63,7 @@ pub(super) fn analyze(
     for input in &mut inputs {
         input.path = input_name(&input.path, pseudonyms.as_deref());
     }
-    let status = if writer.evidence.as_ref().is_some_and(EvidenceFolder::has_failed) {
+    let status = if writer.evidence_failed() {
         ExitStatus::Internal
     } else if inputs.iter().any(|input| input.status == InputState::Error) {
         ExitStatus::Input
@@ -78,11 +79,22 @@ pub(super) fn analyze(
         alerts: writer.alerts,
         implausible: writer.implausible,
         elapsed_s: started.elapsed().as_secs_f64(),
+        lost: Lost::default(),
         inputs,
     };
     debug!("{} packets in {:.3} s, {} sessions", summary.counters.packets, summary.elapsed_s, summary.sessions);
     writer.finish(&summary)?;
     Ok(status)
+}
+
+/// What is the same in all records.
+fn context(config: &AnalyzeConfig, merge: &Merge) -> Context {
+    let name = |path| escape::text(input_name(path, config.pseudonyms.as_deref()).as_bytes());
+    Context {
+        sensor: config.claims.as_ref().and_then(|claims| claims.sensor.name.clone()),
+        inputs: merge.names().map(name).collect(),
+        timestamps: TimestampSource::File,
+    }
 }
 
 /// Whether each worker can read an input by itself.
@@ -91,7 +103,7 @@ fn can_be_read_again(input: &Path) -> bool {
 }
 
 /// An input as records name it. The names of files often hold addresses and those of people.
-fn input_name(path: &str, pseudonyms: Option<&Pseudonyms>) -> String {
+pub(super) fn input_name(path: &str, pseudonyms: Option<&Pseudonyms>) -> String {
     pseudonyms.filter(|_| path != "-").map_or_else(|| path.to_owned(), |pseudonyms| pseudonyms.name("input", path))
 }
 
@@ -120,80 +132,5 @@ pub(super) fn log_inputs(inputs: &[InputSummary]) {
         [] => {}
         [one] => info!("skipped, no capture: {one}"),
         [first, ..] => info!("skipped, no captures: {} files, such as {first}", skipped.len()),
-    }
-}
-
-/// Formats events and writes them in large pieces.
-struct Writer<'a, W> {
-    format: Box<dyn Format>,
-    keystrokes: Option<KeystrokeChoice>,
-    evidence: Option<EvidenceFolder>,
-    events: Vec<Event>,
-    buffer: Vec<u8>,
-    out: &'a mut W,
-    sessions: u64,
-    alerts: u64,
-    implausible: u64,
-}
-
-impl<'a, W: Write> Writer<'a, W> {
-    fn new(config: &AnalyzeConfig, merge: &Merge, evidence: Option<EvidenceFolder>, out: &'a mut W) -> Self {
-        let input_name = |name| input_name(name, config.pseudonyms.as_deref());
-        let context = Context {
-            sensor: config.claims.as_ref().and_then(|claims| claims.sensor.name.clone()),
-            inputs: merge.names().map(|name| escape::text(input_name(name).as_bytes())).collect(),
-        };
-        Self {
-            format: match config.format {
-                OutputFormat::Table => Box::new(Table::new(config.color)),
-                OutputFormat::Ndjson => Box::new(Ndjson::new(context)),
-                OutputFormat::Csv => Box::new(Csv::new(context)),
-            },
-            keystrokes: config.keystrokes,
-            evidence,
-            events: Vec::new(),
-            buffer: Vec::new(),
-            out,
-            sessions: 0,
-            alerts: 0,
-            implausible: 0,
-        }
-    }
-
-    /// Takes an observation, and writes what it makes once that is much.
-    fn observe(&mut self, observation: Observation, correlator: &mut Correlator) -> io::Result<()> {
-        correlator.handle(observation, &mut self.events);
-        for event in self.events.drain(..) {
-            match &event {
-                Event::Session(session) => {
-                    self.sessions += u64::from(session.report.is_session());
-                    self.implausible += u64::from(session.verdict() == Verdict::Implausible);
-                }
-                Event::Alert(alert) => {
-                    self.alerts += 1;
-                    if let Some(folder) = &mut self.evidence {
-                        folder.save(alert);
-                    }
-                }
-                Event::Keystroke(keystroke) => match self.keystrokes {
-                    Some(KeystrokeChoice::All) => {}
-                    Some(KeystrokeChoice::Echoed) if !keystroke.keystroke.hidden => {}
-                    _ => continue,
-                },
-            }
-            self.format.event(&event, &mut self.buffer);
-        }
-        if self.buffer.len() >= WRITE_AT { self.flush() } else { Ok(()) }
-    }
-
-    fn finish(mut self, summary: &Summary) -> io::Result<()> {
-        self.format.finish(summary, &mut self.buffer);
-        self.flush()
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.out.write_all(&self.buffer)?;
-        self.buffer.clear();
-        self.out.flush()
     }
 }

@@ -60,6 +60,7 @@ impl Outcome {
                 Body::Keystroke { keystroke, .. } => outcome.keystrokes.push(keystroke),
                 Body::ClockSet { .. } => {}
                 Body::SessionEnded(report) => outcome.sessions.push(*report),
+                Body::SessionUpdated(_) => {}
             }
         }
         outcome

@@ -292,13 +292,17 @@ impl Keystrokes {
         }
     }
 
-    /// The session is over: decides everything and gives the summary, `None` where the keystrokes are hidden or the
-    /// sizes say nothing.
-    pub fn finish(&mut self, out: &mut Vec<Keystroke>) -> Option<KeystrokeSummary> {
+    /// The session is over: decides everything.
+    pub fn finish(&mut self, out: &mut Vec<Keystroke>) {
         while !self.waiting.is_empty() {
             self.decide_first(out);
         }
         self.end_silent_run(out);
+    }
+
+    /// What was decided so far, `None` where the keystrokes are hidden.
+    #[must_use]
+    pub fn summary(&self) -> Option<KeystrokeSummary> {
         if self.chaff.verdict() == Some(true) {
             return None;
         }

@@ -4,7 +4,10 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{ClaimRecord, EndpointRecord, FindingRecord, Head, quality::QualityRecord, rfc3339};
-use crate::{event::AlertEvent, output::escape};
+use crate::{
+    event::AlertEvent,
+    output::{Context, escape},
+};
 
 /// An `alert` record.
 #[derive(Serialize, JsonSchema)]
@@ -48,10 +51,10 @@ pub(in crate::output) struct AlertRecord<'a> {
 }
 
 impl<'a> AlertRecord<'a> {
-    pub(in crate::output) fn new(event: &'a AlertEvent, sensor: Option<&'a str>) -> Self {
+    pub(in crate::output) fn new(event: &'a AlertEvent, context: &'a Context) -> Self {
         let identity = escape::text(event.claim.identity.as_bytes());
         Self {
-            head: Head::new("alert", sensor),
+            head: Head::new("alert", context.sensor.as_deref()),
             alert_id: &event.id,
             revision: event.revision,
             time: rfc3339(event.time),
@@ -64,7 +67,7 @@ impl<'a> AlertRecord<'a> {
             severity: event.finding.severity.name(),
             finding: FindingRecord::new(&event.finding),
             claim: ClaimRecord::new(&event.claim),
-            quality: QualityRecord::new(&event.quality),
+            quality: QualityRecord::new(&event.quality, context.timestamps),
             message: format!("{identity}: {}", event.finding.explanation),
             identity,
         }

@@ -12,7 +12,7 @@ use crate::{
     judge::Test,
     measure::{estimate::Quantiles, keystroke::KeystrokeSummary},
     observation::{IdentifiedBy, RoundTrips, SessionState},
-    output::escape,
+    output::{Context, escape},
     protocol::ssh,
     time::Span,
     wire::Encapsulation,
@@ -91,14 +91,14 @@ pub(in crate::output) struct SessionRecord<'a> {
 }
 
 impl<'a> SessionRecord<'a> {
-    pub(in crate::output) fn new(event: &'a SessionEvent, sensor: Option<&'a str>, input: Option<&'a str>) -> Self {
+    pub(in crate::output) fn new(event: &'a SessionEvent, context: &'a Context) -> Self {
         let report = &event.report;
         Self {
-            head: Head::new("session", sensor),
+            head: Head::new("session", context.sensor.as_deref()),
             session_id: report.id.to_string(),
-            update: 0,
+            update: report.update,
             community_id: &report.community_id,
-            input,
+            input: context.input(report.input),
             state: state(report.state),
             start: rfc3339(report.start),
             end: rfc3339(report.end),
@@ -115,7 +115,7 @@ impl<'a> SessionRecord<'a> {
             details: report.is_session().then(|| SshRecord::new(&report.ssh, report.obfuscated)),
             traffic: Sides::of(&report.traffic, |_, traffic| TrafficRecord::new(traffic, report)),
             stack: Sides::of(&report.stack, |_, stack| StackRecord::new(stack)),
-            quality: QualityRecord::of(report),
+            quality: QualityRecord::of(report, context.timestamps),
             rtt: Sides::of(&report.rtt, |_, rtt| RttRecord::new(rtt)),
             app_rtt: None,
             keystrokes: report.keystrokes.as_ref().map(KeystrokesRecord::new),
@@ -354,6 +354,7 @@ impl<'a> TestRecord<'a> {
 
 pub(in crate::output) const fn state(state: SessionState) -> &'static str {
     match state {
+        SessionState::Open => "open",
         SessionState::Closed => "closed",
         SessionState::TimedOut => "timed_out",
         SessionState::Evicted => "evicted",

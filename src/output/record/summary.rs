@@ -66,7 +66,14 @@ impl<'a> SummaryRecord<'a> {
             out_of_order: counters.out_of_order,
             clock_steps: summary.clock_steps(),
             fragments: FragmentsRecord { reassembled: counters.reassembled, dropped: counters.dropped_fragments },
-            dropped: DroppedRecord { kernel: 0, ring: 0, channel: 0, table: counters.dropped_flows, output: 0 },
+            dropped: DroppedRecord {
+                kernel: summary.lost.kernel,
+                interface: summary.lost.interface,
+                ring: 0,
+                channel: 0,
+                table: counters.dropped_flows,
+                output: 0,
+            },
             flows: FlowsRecord {
                 tcp: counters.tcp_flows,
                 udp: counters.udp_flows,
@@ -95,9 +102,11 @@ struct FragmentsRecord {
 
 #[derive(Serialize, JsonSchema)]
 struct DroppedRecord {
-    /// Frames that the kernel had no room for.
+    /// Frames that the kernel had no room for in the ring that a live sensor reads from: the sensor was too slow.
     kernel: u64,
-    /// Frames that the capture ring had no room for.
+    /// Frames that a live sensor's interfaces or their drivers dropped, as far as they count that.
+    interface: u64,
+    /// Frames that the sensor's own ring had no room for.
     ring: u64,
     /// Frames or observations that a channel had no room for.
     channel: u64,

@@ -1,0 +1,248 @@
+//! The thread of one interface: reads its ring, looks at the clock, and opens the interface again where it has vanished.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+
+use crossbeam::channel::{Receiver, Sender, TryRecvError};
+use tracing::{info, warn};
+
+use super::{
+    LiveOptions,
+    batch::FrameBatch,
+    counters::TapCounters,
+    ring::{Read, Ring, Waited},
+    stamps::Stamps,
+};
+use crate::time::{Span, Timestamp};
+
+/// Longest wait for frames: as often time goes on where there are none.
+const TICK: Duration = Duration::from_millis(20);
+
+/// How often the kernel is asked what it dropped.
+const ASK_FOR_LOSSES: Duration = Duration::from_millis(100);
+
+/// An adapter's stamps further off the system's clock are of a clock that nobody set.
+const LARGEST_ERROR: Span = Span::from_secs(10);
+
+/// How often losses are logged at most.
+const WARN_OF_LOSSES: Duration = Duration::from_secs(60);
+
+/// How often it is tried to open an interface that has vanished, and asked whether one that is quiet is still there.
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// How long a tap goes on after it was asked to end, where frames keep coming whose stamps are older than that.
+const LONGEST_END: Duration = Duration::from_secs(5);
+
+/// How a tap is tied to the others.
+pub(super) struct Channels {
+    pub(super) full: Sender<FrameBatch>,
+    pub(super) empty: Receiver<FrameBatch>,
+    pub(super) stop: Arc<AtomicBool>,
+}
+
+/// Reads one interface.
+pub(super) struct Tap {
+    name: String,
+    input: u32,
+    options: Arc<LiveOptions>,
+    counters: Arc<TapCounters>,
+    ring: Option<Ring>,
+    /// The interface went down, and nothing has come since.
+    is_down: bool,
+    up_to: Timestamp,
+    asked_for_losses: Instant,
+    looked: Instant,
+    /// When it was asked to end, by both clocks.
+    ending: Option<(Timestamp, Instant)>,
+    /// Its stamps were said to be off the clock.
+    told_of_clock: bool,
+    /// When losses were told last.
+    warned: Option<Instant>,
+    /// Frames that were lost and not told with a batch yet.
+    lost: u64,
+}
+
+impl Tap {
+    pub(super) fn new(name: String, input: u32, ring: Option<Ring>, options: Arc<LiveOptions>) -> Self {
+        let now = Instant::now();
+        Self {
+            name,
+            input,
+            options,
+            counters: Arc::default(),
+            ring,
+            is_down: false,
+            up_to: Timestamp::MIN,
+            asked_for_losses: now,
+            looked: now,
+            ending: None,
+            told_of_clock: false,
+            warned: None,
+            lost: 0,
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn counters(&self) -> Arc<TapCounters> {
+        Arc::clone(&self.counters)
+    }
+
+    /// Reads until it is asked to end, or nobody takes the frames any more.
+    pub(super) fn run(mut self, channels: &Channels) {
+        while let Some(mut batch) = self.next_batch(&channels.empty) {
+            batch.clear(self.input);
+            let before = wall_clock();
+            if self.ending.is_none() && channels.stop.load(Ordering::Relaxed) {
+                self.ending = Some((before, Instant::now()));
+            }
+            let read = self.read(&mut batch, before);
+            let has_ended = self.has_ended(&batch, read, before);
+            self.add_losses(&mut batch, has_ended);
+            self.counters.on_frames(batch.frames.len(), batch.data.len());
+            batch.up_to = self.up_to;
+            if channels.full.send(batch).is_err() || has_ended {
+                return;
+            }
+            if read == Read::Empty {
+                self.wait();
+            }
+        }
+    }
+
+    /// A batch to fill; waits for one where all are on their way.
+    fn next_batch(&self, empty: &Receiver<FrameBatch>) -> Option<FrameBatch> {
+        match empty.try_recv() {
+            Ok(batch) => Some(batch),
+            Err(TryRecvError::Disconnected) => None,
+            Err(TryRecvError::Empty) => {
+                self.counters.on_wait();
+                empty.recv().ok()
+            }
+        }
+    }
+
+    /// Fills a batch with what there is. Whatever was stamped before `now` less the hold-back is read where nothing is left.
+    fn read(&mut self, batch: &mut FrameBatch, now: Timestamp) -> Read {
+        let read = match self.ring.as_mut().map(|ring| ring.read(batch)) {
+            Some(Ok(read)) => read,
+            Some(Err(error)) => {
+                self.lose(&error.to_string());
+                Read::Empty
+            }
+            None => {
+                self.reopen();
+                Read::Empty
+            }
+        };
+        if let Some(last) = batch.frames.last() {
+            self.up_to = self.up_to.max(last.time);
+            self.look_at_clock(last.time - now);
+            if std::mem::take(&mut self.is_down) {
+                info!("{}: frames come again", self.name);
+            }
+        }
+        if read == Read::Empty {
+            self.up_to = self.up_to.max(now - self.options.hold_back);
+        }
+        read
+    }
+
+    /// Tells of a card's clock that nobody keeps in step.
+    fn look_at_clock(&mut self, off: Span) {
+        let is_adapter = self.ring.as_ref().is_some_and(|ring| ring.stamps() == Stamps::Adapter);
+        if is_adapter && off.abs() > LARGEST_ERROR && !std::mem::replace(&mut self.told_of_clock, true) {
+            let (name, seconds) = (&self.name, off.as_millis_f64() / 1e3);
+            warn!("{name}: the adapter's clock is {seconds:.0} s off the system's, and sessions may end early; see phc2sys(8)");
+        }
+    }
+
+    /// Whether this is the last batch: what was stamped before the end was asked for has been read.
+    fn has_ended(&self, batch: &FrameBatch, read: Read, now: Timestamp) -> bool {
+        let Some((asked, since)) = self.ending else { return false };
+        let is_beyond = batch.frames.last().is_some_and(|last| last.time > asked);
+        let is_drained = read == Read::Empty && (self.ring.is_none() || now >= asked + self.options.hold_back);
+        is_beyond || is_drained || since.elapsed() >= LONGEST_END
+    }
+
+    fn add_losses(&mut self, batch: &mut FrameBatch, is_last: bool) {
+        if is_last || self.asked_for_losses.elapsed() >= ASK_FOR_LOSSES {
+            self.asked_for_losses = Instant::now();
+            self.ask_for_losses();
+        }
+        batch.lost = std::mem::take(&mut self.lost);
+    }
+
+    fn ask_for_losses(&mut self) {
+        let Some(ring) = &mut self.ring else { return };
+        let (kernel, interface) = ring.lost();
+        if kernel + interface > 0 && self.warned.is_none_or(|warned| warned.elapsed() >= WARN_OF_LOSSES) {
+            self.warned = Some(Instant::now());
+            warn!("{}: frames were lost: {kernel} by the kernel (see --ring-size), {interface} by the interface", self.name);
+        }
+        self.counters.on_lost(kernel, interface);
+        self.lost = self.lost.saturating_add(kernel).saturating_add(interface);
+    }
+
+    /// Waits for frames, and looks after the interface where something happened to it.
+    fn wait(&mut self) {
+        let waited = self.ring.as_ref().map(|ring| ring.wait(TICK));
+        match waited {
+            None => thread::sleep(TICK),
+            Some(Waited::Ready) => {}
+            Some(Waited::Nothing) => self.look_after(),
+            Some(Waited::Trouble) => {
+                if !std::mem::replace(&mut self.is_down, true) {
+                    warn!("{} went down", self.name);
+                }
+                self.look_after();
+                // What happened is told until it was read, which the next reading does.
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+
+    /// An interface that is quiet may have vanished, or been made anew: libpcap notices the first, mostly.
+    fn look_after(&mut self) {
+        if self.looked.elapsed() < LOOK_AGAIN {
+            return;
+        }
+        self.looked = Instant::now();
+        if self.ring.as_ref().is_some_and(|ring| !ring.is_current(&self.name)) {
+            self.lose("it was removed");
+        }
+    }
+
+    fn lose(&mut self, why: &str) {
+        warn!("{} has vanished ({why}); it is captured on again when it comes back", self.name);
+        self.ask_for_losses();
+        self.ring = None;
+        self.is_down = false;
+    }
+
+    fn reopen(&mut self) {
+        if self.looked.elapsed() < LOOK_AGAIN {
+            return;
+        }
+        self.looked = Instant::now();
+        if let Ok(ring) = Ring::open(&self.name, &self.options) {
+            info!("{} is captured on", self.name);
+            self.counters.on_reopened();
+            self.ring = Some(ring);
+        }
+    }
+}
+
+/// The time now, by the clock that the kernel stamps frames with.
+fn wall_clock() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Timestamp::from_nanos(0) + Span::from_nanos(i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}

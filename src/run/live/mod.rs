@@ -1,0 +1,241 @@
+//! `keywitness live`: interfaces through one engine and the correlator, until a signal.
+//!
+//! The taps have a thread each; everything else is done in this one. It looks at a clock only to flush what was
+//! written: time comes with the batches.
+
+mod gauges;
+mod signals;
+mod sink;
+
+use std::{
+    io,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use tracing::{debug, error, info};
+
+use self::{gauges::Gauges, signals::Signals, sink::Sink};
+use super::{
+    ExitStatus, Failure,
+    evidence::EvidenceFolder,
+    offline::input_name,
+    writer::{Look, Writer},
+};
+use crate::{
+    capture::live::{Capturing, LiveMerge, LiveOptions, Opened, Received, Stamping, Stamps},
+    cli::StampChoice,
+    config::{ClaimsSource, ConfigError, LiveConfig},
+    correlator::Correlator,
+    engine::{Engine, EngineLimits},
+    event::{InputState, InputSummary, Summary},
+    evidence::SliceLimits,
+    output::{Context, TimestampSource, escape},
+    time::Span,
+};
+
+/// Longest wait for a batch: as soon signals are seen where nothing comes.
+const LONGEST_WAIT: Duration = Duration::from_millis(100);
+
+/// Results are written at most so long after they became known.
+const WRITE_AFTER: Duration = Duration::from_millis(100);
+
+/// How often it is logged how things stand.
+const TELL_EVERY: Duration = Duration::from_secs(60);
+
+/// Captures and analyses until a signal.
+///
+/// # Errors
+/// Of opening interfaces and files, and of writing results.
+pub(super) fn live(mut config: LiveConfig, evidence: Option<EvidenceFolder>) -> Result<ExitStatus, Failure> {
+    let started = Instant::now();
+    let signals = Signals::take().map_err(|error| Failure::Input(format!("signals: {error}")))?;
+    let opened = Opened::open(&config.interfaces, &options(&config)).map_err(|error| Failure::Input(error.to_string()))?;
+    let (sink, is_new) = open_sink(config.output.as_ref())?;
+    let gauges = Gauges::new(opened.counters());
+    let stamps = opened.stamps();
+    let stamped_by = if stamps == Stamps::Adapter { "adapter" } else { "host" };
+    let context = context(&config, stamps);
+    // Here rights can be given up: from now on interfaces are only opened again (by the capture threads, which `start` begins), claims
+    // read and results written.
+    let (merge, capturing) = opened.start().map_err(|error| Failure::Input(format!("capture threads: {error}")))?;
+    info!("capturing on {}; stamped by the {stamped_by}", config.interfaces.join(", "));
+
+    let look = Look { format: config.format, color: config.color, keystrokes: config.keystrokes, live: true };
+    let slices = evidence.as_ref().map(|_| SliceLimits::default());
+    let (vlan_in_key, all_flows, report_every) = (config.vlan_in_key, config.all_flows, config.report_every);
+    let keystrokes = config.keystrokes.is_some();
+    let limits = EngineLimits { vlan_in_key, all_flows, slices, keystrokes, report_every, ..EngineLimits::default() };
+    let mut writer = Writer::new(look, context, evidence, sink);
+    writer.begin_file(is_new);
+    let correlator = Correlator::new(config.claims.take()).with_pseudonyms(config.pseudonyms.clone());
+    let mut sensor = Sensor {
+        merge,
+        engine: Engine::new(limits).with_pseudonyms(config.pseudonyms.clone()),
+        correlator: correlator.learning(config.learning),
+        writer,
+        gauges,
+        told: started,
+    };
+    let outcome = sensor.run(&signals, capturing, &config).and_then(|()| sensor.finish(&config, started));
+    match config.output {
+        Some(path) => outcome.map_err(|error| Failure::File(format!("{}: {error}", path.display()))),
+        None => Ok(outcome?),
+    }
+}
+
+/// What the loop works on.
+struct Sensor {
+    merge: LiveMerge,
+    engine: Engine,
+    correlator: Correlator,
+    writer: Writer<Sink>,
+    gauges: Gauges,
+    /// When it was last told how things stand.
+    told: Instant,
+}
+
+impl Sensor {
+    /// Until a signal asks for the end, and everything captured before it was analysed.
+    fn run(&mut self, signals: &Signals, capturing: Capturing, config: &LiveConfig) -> io::Result<()> {
+        let mut is_ending = false;
+        loop {
+            if signals.is_end() && !std::mem::replace(&mut is_ending, true) {
+                info!("ending");
+                capturing.stop();
+            }
+            if signals.take_reload() {
+                self.reload(config)?;
+            }
+            let received = self.merge.receive(LONGEST_WAIT);
+            self.handle()?;
+            self.writer.flush_after(WRITE_AFTER)?;
+            self.tell();
+            if received == Received::End {
+                capturing.join();
+                return Ok(());
+            }
+        }
+    }
+
+    /// Everything that may be handled now.
+    fn handle(&mut self) -> io::Result<()> {
+        while let Some(batch) = self.merge.next_batch() {
+            self.engine.handle_batch(&batch);
+            self.observe()?;
+            let lost = self.merge.take_lost();
+            if lost > 0 {
+                self.engine.note_lost(lost);
+            }
+        }
+        if let Some(time) = self.merge.up_to() {
+            self.engine.advance(time);
+            self.observe()?;
+        }
+        self.gauges.note(self.merge.queued(), &self.engine, &self.correlator);
+        Ok(())
+    }
+
+    fn observe(&mut self) -> io::Result<()> {
+        while let Some(observation) = self.engine.poll_observation() {
+            self.writer.observe(observation, &mut self.correlator)?;
+        }
+        Ok(())
+    }
+
+    /// Reads claims again, all or nothing, and opens the output again. What goes wrong is logged, and all stays as it was.
+    fn reload(&mut self, config: &LiveConfig) -> io::Result<()> {
+        if let Some(claims) = config.source.as_ref().map(ClaimsSource::read) {
+            self.gauges.on_reload(claims.is_err());
+            match claims {
+                Ok(claims) => {
+                    info!("claims were read again: {} identities, SHA-256 {}", claims.identities.len(), claims.sha256);
+                    self.writer.rename(claims.sensor.name.clone());
+                    self.correlator.replace_claims(claims);
+                }
+                Err(mistakes) => error!("claims were not read again, the old ones stay:\n{mistakes}"),
+            }
+        }
+        let Some(path) = &config.output else { return Ok(()) };
+        match Sink::append(path) {
+            Ok((sink, is_new)) => {
+                debug!("{} was opened again", path.display());
+                self.writer.redirect(sink, is_new)
+            }
+            Err(problem) => {
+                error!("{}: {problem}; results go to the file that was open", path.display());
+                Ok(())
+            }
+        }
+    }
+
+    /// With -v, now and then how things stand.
+    fn tell(&mut self) {
+        if self.told.elapsed() >= TELL_EVERY {
+            self.told = Instant::now();
+            debug!("{}", self.gauges);
+        }
+    }
+
+    /// Ends all sessions and writes the summary.
+    fn finish(&mut self, config: &LiveConfig, started: Instant) -> io::Result<ExitStatus> {
+        self.engine.finish();
+        self.observe()?;
+        let summary = Summary {
+            counters: *self.engine.counters(),
+            clock_set_forwards: self.correlator.clock_set_forwards(),
+            sessions: self.writer.sessions,
+            alerts: self.writer.alerts,
+            implausible: self.writer.implausible,
+            elapsed_s: started.elapsed().as_secs_f64(),
+            lost: self.gauges.lost(),
+            inputs: inputs(config, &self.gauges),
+        };
+        self.writer.finish(&summary)?;
+        Ok(if self.writer.evidence_failed() { ExitStatus::Internal } else { ExitStatus::Ok })
+    }
+}
+
+fn open_sink(path: Option<&PathBuf>) -> Result<(Sink, bool), ConfigError> {
+    let Some(path) = path else { return Ok((Sink::Stdout(io::stdout()), true)) };
+    Sink::append(path).map_err(|source| ConfigError::Create { path: path.clone(), source })
+}
+
+/// What is the same in all records.
+fn context(config: &LiveConfig, stamps: Stamps) -> Context {
+    let name = |name: &String| escape::text(input_name(name, config.pseudonyms.as_deref()).as_bytes());
+    Context {
+        sensor: config.claims.as_ref().and_then(|claims| claims.sensor.name.clone()),
+        inputs: config.interfaces.iter().map(name).collect(),
+        timestamps: match stamps {
+            Stamps::Host => TimestampSource::Host,
+            Stamps::Adapter => TimestampSource::Adapter,
+        },
+    }
+}
+
+fn inputs(config: &LiveConfig, gauges: &Gauges) -> Vec<InputSummary> {
+    let frames = gauges.taps.iter().map(|tap| tap.get().frames);
+    let summary = |(name, frames): (&String, u64)| {
+        let path = input_name(name, config.pseudonyms.as_deref());
+        InputSummary { path, status: InputState::Ok, error: None, frames }
+    };
+    config.interfaces.iter().zip(frames).map(summary).collect()
+}
+
+fn options(config: &LiveConfig) -> LiveOptions {
+    let args = &config.capture;
+    LiveOptions {
+        ring_mib: args.ring_size,
+        snaplen: args.snaplen,
+        promiscuous: !args.no_promiscuous,
+        filter: args.filter.clone(),
+        stamping: match args.timestamps {
+            StampChoice::Host => Stamping::Host,
+            StampChoice::Adapter => Stamping::Adapter,
+            StampChoice::Auto => Stamping::Auto,
+        },
+        alone: config.interfaces.len() == 1,
+        hold_back: Span::from_millis(i64::from(args.hold_back)),
+    }
+}

@@ -1,0 +1,135 @@
+//! Events to bytes to wherever results go, with what has to be counted on the way.
+
+use std::{
+    io::{self, Write},
+    time::{Duration, Instant},
+};
+
+use super::evidence::EvidenceFolder;
+use crate::{
+    cli::{KeystrokeChoice, OutputFormat},
+    correlator::Correlator,
+    event::{Event, Summary},
+    judge::verdict::Verdict,
+    observation::{Observation, SessionState},
+    output::{Context, Csv, Format, Ndjson, Table},
+};
+
+/// Bytes of output that are collected before they are written.
+const WRITE_AT: usize = 64 * 1024;
+
+/// How results look, and which there are.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Look {
+    pub(super) format: OutputFormat,
+    /// Whether to colour the table.
+    pub(super) color: bool,
+    pub(super) keystrokes: Option<KeystrokeChoice>,
+    /// Whether the table is written line by line.
+    pub(super) live: bool,
+}
+
+/// Formats events and writes them in large pieces.
+pub(super) struct Writer<W> {
+    format: Box<dyn Format>,
+    keystrokes: Option<KeystrokeChoice>,
+    evidence: Option<EvidenceFolder>,
+    events: Vec<Event>,
+    buffer: Vec<u8>,
+    out: W,
+    written: Instant,
+    /// Sessions that ended.
+    pub(super) sessions: u64,
+    pub(super) alerts: u64,
+    /// Sessions that ended as implausible.
+    pub(super) implausible: u64,
+}
+
+impl<W: Write> Writer<W> {
+    pub(super) fn new(look: Look, context: Context, evidence: Option<EvidenceFolder>, out: W) -> Self {
+        Self {
+            format: match look.format {
+                OutputFormat::Table if look.live => Box::new(Table::new(look.color).live()),
+                OutputFormat::Table => Box::new(Table::new(look.color)),
+                OutputFormat::Ndjson => Box::new(Ndjson::new(context)),
+                OutputFormat::Csv => Box::new(Csv::new(context)),
+            },
+            keystrokes: look.keystrokes,
+            evidence,
+            events: Vec::new(),
+            buffer: Vec::new(),
+            out,
+            written: Instant::now(),
+            sessions: 0,
+            alerts: 0,
+            implausible: 0,
+        }
+    }
+
+    /// Takes an observation, and writes what it makes once that is much.
+    pub(super) fn observe(&mut self, observation: Observation, correlator: &mut Correlator) -> io::Result<()> {
+        correlator.handle(observation, &mut self.events);
+        for event in self.events.drain(..) {
+            match &event {
+                Event::Session(session) if session.report.state == SessionState::Open => {}
+                Event::Session(session) => {
+                    self.sessions += u64::from(session.report.is_session());
+                    self.implausible += u64::from(session.verdict() == Verdict::Implausible);
+                }
+                Event::Alert(alert) => {
+                    self.alerts += 1;
+                    if let Some(folder) = &mut self.evidence {
+                        folder.save(alert);
+                    }
+                }
+                Event::Keystroke(keystroke) => match self.keystrokes {
+                    Some(KeystrokeChoice::All) => {}
+                    Some(KeystrokeChoice::Echoed) if !keystroke.keystroke.hidden => {}
+                    _ => continue,
+                },
+            }
+            self.format.event(&event, &mut self.buffer);
+        }
+        if self.buffer.len() >= WRITE_AT { self.flush() } else { Ok(()) }
+    }
+
+    /// Writes what there is, unless something was written a short while ago.
+    pub(super) fn flush_after(&mut self, pause: Duration) -> io::Result<()> {
+        if !self.buffer.is_empty() && self.written.elapsed() >= pause { self.flush() } else { Ok(()) }
+    }
+
+    /// Writes to `out` from here on; what was to be written still goes to the old one.
+    pub(super) fn redirect(&mut self, out: W, is_new: bool) -> io::Result<()> {
+        self.flush()?;
+        self.out = out;
+        self.begin_file(is_new);
+        Ok(())
+    }
+
+    /// Says whether the file that is written to holds nothing yet.
+    pub(super) fn begin_file(&mut self, is_new: bool) {
+        self.format.begin_file(is_new);
+    }
+
+    /// The sensor has another name from here on.
+    pub(super) fn rename(&mut self, sensor: Option<String>) {
+        self.format.rename(sensor);
+    }
+
+    /// Whether evidence could not be saved.
+    pub(super) fn evidence_failed(&self) -> bool {
+        self.evidence.as_ref().is_some_and(EvidenceFolder::has_failed)
+    }
+
+    pub(super) fn finish(&mut self, summary: &Summary) -> io::Result<()> {
+        self.format.finish(summary, &mut self.buffer);
+        self.flush()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.write_all(&self.buffer)?;
+        self.buffer.clear();
+        self.written = Instant::now();
+        self.out.flush()
+    }
+}
