@@ -94,7 +94,7 @@ pub struct AlertEvent {
 }
 
 /// The last record of a run.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Summary {
     /// What the engine counted.
     pub counters: Counters,

@@ -243,7 +243,8 @@ fn silenced(text: &str) -> Vec<String> {
 #[test]
 fn lints_are_expected_with_a_reason_and_never_allowed() {
     let mut wrong = Vec::new();
-    for path in files_below(&repository().join("src")).iter().filter(|path| is_rust(path)) {
+    let files = ["src", "benches"].map(|folder| files_below(&repository().join(folder))).concat();
+    for path in files.iter().filter(|path| is_rust(path)) {
         wrong.extend(silenced(&fs::read_to_string(path).unwrap()).iter().map(|what| format!("{}: {what}", path.display())));
     }
     assert_none(&wrong);

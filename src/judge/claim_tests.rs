@@ -233,31 +233,3 @@ fn names_come_before_prefixes_and_clients_before_servers() {
         assert_eq!(found.identity().map(|identity| identity.name.as_str()), expected, "{client} {server} {vlan:?}");
     }
 }
-
-/// 20,000 claims and 100,000 sessions; tells what they take: `cargo test --release --lib -- --ignored --nocapture scale`.
-#[test]
-#[ignore = "a measurement"]
-fn scale() {
-    let clients = (0..20_000).map(|i| ("", format!("client = [\"10.{}.{}.{}/32\"]", i / 65536, i / 256 % 256, i % 256)));
-    let text: String = clients
-        .enumerate()
-        .map(|(i, (_, keys))| {
-            format!("[[claim]]\nidentity = \"u{i}\"\n[[claim.match]]\n{keys}\n[[claim.place]]\nplace = \"Boise, US\"\n")
-        })
-        .collect();
-    let start = std::time::Instant::now();
-    let claims = parse(&text).unwrap();
-    let parsed = start.elapsed();
-    let ties = matching::ties(&claims.identities).len();
-    let tied = start.elapsed();
-    let found = (0..100_000u32)
-        .filter(|i| {
-            let client = std::net::Ipv4Addr::from(0x0a00_0000 + i % 40_000).into();
-            claims.find(&Subject { client, ..subject("10.0.0.1", "10.0.0.2") }).identity().is_some()
-        })
-        .count();
-    let looked_up = start.elapsed();
-    assert_eq!((ties, found), (0, 60_000));
-    let told = format!("read and indexed in {parsed:?}, ties in {:?}, 100,000 look-ups in {:?}", tied - parsed, looked_up - tied);
-    std::io::Write::write_all(&mut std::io::stderr(), format!("{told}\n").as_bytes()).unwrap();
-}
