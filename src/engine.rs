@@ -145,11 +145,11 @@ impl Engine {
             for (glance, frame) in glances.iter_mut().zip(soon) {
                 *glance = Glance::at(&frame, &self.table, self.limits.vlan_in_key, self.limits.share);
             }
-            let next = glances.map(|glance| glance.hash().and_then(|hash| self.table.expect_next(hash)));
+            let next = glances.each_ref().map(|glance| glance.hash().and_then(|hash| self.table.expect_next(hash)));
             next.iter().flatten().for_each(|id| self.table.expect_attached(*id));
             next.iter().flatten().for_each(|id| self.table.expect_more(*id));
-            for (glance, frame) in glances.iter_mut().zip(frames.by_ref()) {
-                self.handle(&frame, &std::mem::replace(glance, Glance::Unknown));
+            for (glance, frame) in glances.iter().zip(frames.by_ref()) {
+                self.handle(&frame, glance);
             }
         }
     }

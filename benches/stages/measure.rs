@@ -82,5 +82,6 @@ fn recover(typed: &[(Input, Output)]) -> Option<KeystrokeSummary> {
         keystrokes.on_output(*output, &mut out);
         out.clear();
     }
-    keystrokes.finish(&mut out)
+    keystrokes.finish(&mut out);
+    keystrokes.summary()
 }

@@ -14,7 +14,7 @@ pub(crate) fn stage(criterion: &mut Criterion) {
     let events = events();
     let (sessions, keystrokes): (Vec<_>, Vec<_>) = events.iter().partition(|event| matches!(event, Event::Session(_)));
     assert!(!sessions.is_empty() && keystrokes.len() > sessions.len(), "people type");
-    let context = || Context { sensor: None, inputs: vec!["memory".to_owned()] };
+    let context = || Context { inputs: vec!["memory".to_owned()], ..Context::default() };
     type Make<'a> = &'a dyn Fn() -> Box<dyn Format>;
     let formats: [(&str, &[&Event], Make<'_>); 4] = [
         ("session as NDJSON", &sessions, &|| Box::new(Ndjson::new(context()))),
