@@ -3,7 +3,7 @@
 //! Ageing costs nothing per packet. Each flow lies in one bucket of a wheel of seconds; when its second comes, its
 //! real deadline is worked out from when it was last seen, and it goes or moves on.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hash, Hasher};
 
 use foldhash::quality::RandomState;
 
@@ -206,9 +206,11 @@ impl<T: Attached> FlowTable<T> {
 
     /// The hash of a key in this table.
     #[must_use]
-    #[inline]
+    #[inline(always)] // for every frame; `hash_one` takes the key from memory
     pub fn hash(&self, key: &FlowKey) -> KeyHash {
-        KeyHash((self.hasher.hash_one(key) >> 32) as u32)
+        let mut hasher = self.hasher.build_hasher();
+        key.hash(&mut hasher);
+        KeyHash((hasher.finish() >> 32) as u32)
     }
 
     /// A packet with this hash comes soon: has the index fetched.
