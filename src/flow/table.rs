@@ -206,7 +206,8 @@ impl<T: Attached> FlowTable<T> {
 
     /// The hash of a key in this table.
     #[must_use]
-    #[inline(always)] // for every frame; `hash_one` takes the key from memory
+    #[inline(always)] // for every frame
+    #[expect(clippy::manual_hash_one, reason = "that is not inlined, and takes the key from memory")]
     pub fn hash(&self, key: &FlowKey) -> KeyHash {
         let mut hasher = self.hasher.build_hasher();
         key.hash(&mut hasher);
