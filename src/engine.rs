@@ -216,7 +216,7 @@ impl Engine {
 
     /// The next observation, in order.
     pub fn poll_observation(&mut self) -> Option<Observation> {
-        self.ready.pop_front().and_then(Ready::into_observation)
+        self.ready.pop_front().map(Ready::into_observation)
     }
 
     /// The capture is over: every flow ends.

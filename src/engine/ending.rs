@@ -17,6 +17,7 @@ pub(super) enum Ready {
     Flow {
         key: ObservationKey,
         flow: Box<Flow<Candidate>>,
+        candidate: Box<Candidate>,
         state: SessionState,
     },
 }
@@ -29,12 +30,12 @@ impl Ready {
         }
     }
 
-    pub(super) fn into_observation(self) -> Option<Observation> {
+    pub(super) fn into_observation(self) -> Observation {
         match self {
-            Self::Observation(observation) => Some(observation),
-            Self::Flow { key, flow, state } => {
-                let report = report_unidentified(&flow, key.session, state)?;
-                Some(Observation { key, body: Body::SessionEnded(Box::new(report)) })
+            Self::Observation(observation) => observation,
+            Self::Flow { key, flow, candidate, state } => {
+                let report = report_unidentified(&flow, &candidate, key.session, state);
+                Observation { key, body: Body::SessionEnded(Box::new(report)) }
             }
         }
     }
@@ -48,8 +49,7 @@ impl Engine {
         let session = candidate.session.take();
         self.sessions -= usize::from(session.is_some());
         let Some(mut session) = session.filter(|session| session.is_confirmed()) else {
-            flow.attached = Some(candidate);
-            return self.end_unidentified(flow, state, time);
+            return self.end_unidentified(flow, candidate, state, time);
         };
         self.counters.identified += 1;
         session.losses.on_segment(self.losses, self.counters.packets);
@@ -67,11 +67,11 @@ impl Engine {
         self.ready.push_back(Ready::Observation(Observation { key, body: Body::SessionEnded(Box::new(report)) }));
     }
 
-    fn end_unidentified(&mut self, flow: Flow<Candidate>, state: SessionState, time: Timestamp) {
-        if let (true, Some(candidate)) = (self.limits.all_flows, &flow.attached) {
+    fn end_unidentified(&mut self, flow: Flow<Candidate>, candidate: Box<Candidate>, state: SessionState, time: Timestamp) {
+        if self.limits.all_flows {
             let session = session_id(&flow.key, candidate.first_time, self.pseudonyms.as_deref());
             let key = ObservationKey { frame: self.frame, time, session, sequence: 0 };
-            self.ready.push_back(Ready::Flow { key, flow: Box::new(flow), state });
+            self.ready.push_back(Ready::Flow { key, flow: Box::new(flow), candidate, state });
         }
     }
 }
@@ -106,12 +106,11 @@ pub(super) fn report_headers(flow: &Flow<Candidate>, candidate: &Candidate, id: 
     }
 }
 
-fn report_unidentified(flow: &Flow<Candidate>, id: SessionId, state: SessionState) -> Option<SessionReport> {
-    let candidate = flow.attached.as_deref()?;
+fn report_unidentified(flow: &Flow<Candidate>, candidate: &Candidate, id: SessionId, state: SessionState) -> SessionReport {
     let least = candidate.least.as_ref().map(|rtt| rtt.least()).unwrap_or_default();
     let handshake = candidate.handshake.rtt();
     let headers = report_headers(flow, candidate, id, state);
-    Some(SessionReport {
+    SessionReport {
         rtt: PerSide::from_fn(|side| {
             let (least, handshake) = (*least.get(side), *handshake.get(side));
             let least = handshake.map(|rtt| Least::and(least, rtt)).or(least);
@@ -119,5 +118,5 @@ fn report_unidentified(flow: &Flow<Candidate>, id: SessionId, state: SessionStat
         }),
         quality: Quality { clock_steps: candidate.clock.steps(), ..headers.quality },
         ..headers
-    })
+    }
 }
