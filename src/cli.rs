@@ -112,6 +112,11 @@ pub struct AnalyzeArgs {
     #[arg(required = true, value_name = "FILE|DIR")]
     pub inputs: Vec<PathBuf>,
 
+    /// Options from a file: TOML with the long options as keys (`claims = "claims.toml"`), those of one command in a table of its
+    /// name. What is typed wins.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
     /// Who claims to be where (TOML or CSV). Without it sessions are measured and not judged.
     #[arg(long, value_name = "FILE")]
     pub claims: Option<PathBuf>,

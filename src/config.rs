@@ -1,6 +1,7 @@
 //! What a run is told, resolved: from what was typed, the claims file and the terminal. Nothing below reads flags or the
 //! environment.
 
+mod file;
 mod live;
 
 use std::{
@@ -18,7 +19,10 @@ use crate::{
     time::Span,
 };
 
-pub use self::live::{ClaimsSource, LiveConfig};
+pub use self::{
+    file::{CommandLineError, command_line},
+    live::LiveConfig,
+};
 
 /// Largest claims file that is read, in bytes.
 const MAX_CLAIMS: u64 = 64 * 1024 * 1024;

@@ -58,8 +58,13 @@ impl Correlator {
     }
 
     /// From here on sessions are held against these claims, also those that go on. Alerts that were raised stand.
-    pub fn replace_claims(&mut self, claims: Claims) {
-        self.claims = Some(claims);
+    pub fn replace_claims(&mut self, claims: Option<Claims>) {
+        self.claims = claims;
+    }
+
+    /// From here on alerts are raised, or none where it learns.
+    pub const fn learn(&mut self, learning: bool) {
+        self.learning = learning;
     }
 
     /// Sessions that go on and of which an alert is remembered.

@@ -2,19 +2,26 @@
 
 use std::{
     env,
-    io::{self, IsTerminal},
+    io::{self, IsTerminal, Write},
     process::ExitCode,
 };
 
-use clap::Parser;
 use keywitness::{
-    cli::{Cli, Manner, When},
-    run::{self, Screen},
+    cli::{Manner, When},
+    config::{CommandLineError, command_line},
+    run::{self, ExitStatus, Screen},
 };
 use tracing::level_filters::LevelFilter;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match command_line(env::args_os().collect()) {
+        Ok(cli) => cli,
+        Err(CommandLineError::Typed(error)) => error.exit(),
+        Err(CommandLineError::File(mistake)) => {
+            let _ = writeln!(io::stderr(), "{mistake}");
+            return ExitCode::from(ExitStatus::Usage as u8);
+        }
+    };
     let screen = Screen::default();
     log(cli.manner, screen.clone());
     ExitCode::from(run::run(cli, &screen) as u8)

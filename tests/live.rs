@@ -295,6 +295,42 @@ fn claims_are_read_again_all_or_nothing() {
 }
 
 #[test]
+fn the_configuration_is_read_again_and_says_what_takes_a_restart() {
+    let Some(lab) = Lab::new("config") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let [file, config, out] = ["claims.toml", "keywitness.toml", "records"].map(|name| folder.path().join(name));
+    claims(&file, "s", "Sydney, AU");
+    let configure = |more: &str| {
+        let text = format!("interface = \"tap\"\nformat = \"ndjson\"\nas-root = true\n{more}");
+        fs::write(&config, text).unwrap();
+    };
+    let with_claims = format!("claims = \"{}\"\n", file.display());
+    configure(&with_claims);
+    lab.pair("out", "tap");
+    let sensor = lab.sensor(&["--config", config.to_str().unwrap()]);
+    lab.send("out", &read("scp-up"));
+    sensor.wait_for_records(1, has_ended);
+
+    configure("clams = 7\n");
+    sensor.signal(Signal::HUP);
+    sensor.wait_for_log("keywitness.toml: line 4: clams: ");
+    lab.send("out", &read("ssh-yes"));
+    sensor.wait_for_records(2, has_ended);
+
+    configure(&format!("{with_claims}learn = true\nring-size = 8\noutput = \"{}\"\n", out.display()));
+    sensor.signal(Signal::HUP);
+    sensor.wait_for_log("changed: that takes a restart");
+    lab.send("out", &read("ssh-far"));
+    wait_until("a session in the file", || fs::read_to_string(&out).is_ok_and(|text| text.contains("\"session\"")));
+    let live = sensor.stop();
+    let before = live.records();
+    assert_eq!((of(&before, "session").len(), of(&before, "alert").len(), of(&before, "summary").len()), (2, 2, 0));
+    let after: Vec<Value> = fs::read_to_string(&out).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((of(&after, "session").len(), of(&after, "alert").len()), (1, 0), "it learns");
+    assert_eq!(of(&after, "session")[0]["verdict"], "implausible");
+}
+
+#[test]
 fn who_learns_raises_no_alerts() {
     let Some(lab) = Lab::new("learn") else { return };
     let folder = tempfile::tempdir().unwrap();

@@ -197,7 +197,7 @@ fn a_finding_that_weighs_more_than_before_is_told_again() {
     for (number, shot) in shots.iter().enumerate() {
         if number == shots.len() / 2 {
             assert_eq!(correlator.alerted(), 1, "it is remembered as long as the session goes on");
-            correlator.replace_claims(claims("Sydney, AU"));
+            correlator.replace_claims(Some(claims("Sydney, AU")));
         }
         engine.handle_frame(&shot.frame(number as u64));
         std::iter::from_fn(|| engine.poll_observation()).for_each(|observation| correlator.handle(observation, &mut events));

@@ -10,7 +10,7 @@ use super::{ClaimsArgs, KeystrokeChoice, OutputFormat};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Signals: TERM and INT end the run, after everything captured so far was analysed and the summary written; a second one ends it at once. \
-HUP reads claims and leases again (mistakes are logged, and the old ones stay) and opens the output file again.
+HUP reads the configuration file, claims and leases again (all of them or, where one has mistakes, none: these are logged) and opens the output file again.
 
 Privileges: `setcap cap_net_raw+ep /usr/bin/keywitness` (or AmbientCapabilities=CAP_NET_RAW in a systemd unit) lets any user capture; \
 root is neither needed nor wanted.
@@ -26,6 +26,11 @@ pub struct LiveArgs {
     /// Interface to capture on; several (the two directions of a tap, two mirror ports) are one stream in the order of time.
     #[arg(short, long = "interface", required = true, value_name = "IFACE")]
     pub interfaces: Vec<String>,
+
+    /// Options from a file: TOML with the long options as keys (`claims = "claims.toml"`), those of one command in a table of its
+    /// name. What is typed wins. Read again on SIGHUP.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
 
     /// Who claims to be where (TOML or CSV). Without it sessions are measured and not judged.
     #[arg(long, value_name = "FILE")]
@@ -82,7 +87,7 @@ pub struct LiveArgs {
 }
 
 /// How to capture.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct CaptureArgs {
     /// Have the kernel pass only what a filter lets pass, in the language of tcpdump (man pcap-filter). Let both directions pass,
     /// and the acknowledgements without data.

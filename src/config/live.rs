@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::{ConfigError, check_output, read_claims, read_key, span};
 use crate::{
-    cli::{CaptureArgs, ClaimsArgs, KeystrokeChoice, LiveArgs, OutputFormat},
+    cli::{CaptureArgs, KeystrokeChoice, LiveArgs, OutputFormat},
     judge::claim::Claims,
     pseudonym::Pseudonyms,
     time::Span,
@@ -19,8 +19,6 @@ pub struct LiveConfig {
     pub capture: CaptureArgs,
     /// Claims to hold sessions against.
     pub claims: Option<Claims>,
-    /// Where they came from, to be read again.
-    pub source: Option<ClaimsSource>,
     /// Whether equal addresses and ports in different VLANs are different flows.
     pub vlan_in_key: bool,
     /// Whether flows that are no sessions are reported too.
@@ -43,23 +41,6 @@ pub struct LiveConfig {
     pub save_evidence: Option<PathBuf>,
 }
 
-/// The files that claims come from.
-#[derive(Debug)]
-pub struct ClaimsSource {
-    path: PathBuf,
-    around: ClaimsArgs,
-}
-
-impl ClaimsSource {
-    /// Reads the claims, all of them or none.
-    ///
-    /// # Errors
-    /// [`ConfigError`] where a file cannot be read or has mistakes.
-    pub fn read(&self) -> Result<Claims, ConfigError> {
-        read_claims(&self.path, &self.around)
-    }
-}
-
 impl LiveConfig {
     /// Resolves what was typed; for `is_terminal` and `no_color` see [`super::AnalyzeConfig::resolve`].
     ///
@@ -80,12 +61,10 @@ impl LiveConfig {
             }
             interfaces.push(interface);
         }
-        let source = args.claims.map(|path| ClaimsSource { path, around: args.around });
         Ok(Self {
             interfaces,
             capture: args.capture,
-            claims: source.as_ref().map(ClaimsSource::read).transpose()?,
-            source,
+            claims: args.claims.as_deref().map(|path| read_claims(path, &args.around)).transpose()?,
             vlan_in_key: args.vlan_key,
             all_flows: args.all_flows,
             report_every: span(args.report_every),
@@ -97,5 +76,25 @@ impl LiveConfig {
             pseudonyms: args.pseudonymize.as_deref().map(read_key).transpose()?.map(Arc::new),
             save_evidence: args.save_evidence,
         })
+    }
+
+    /// The options that differ and cannot be changed while a sensor runs. Whether it is the same key for pseudonyms is not looked at.
+    #[must_use]
+    pub fn fixed_that_differ(&self, new: &Self) -> Vec<&'static str> {
+        let differ = [
+            ("--interface", self.interfaces != new.interfaces),
+            (
+                "how to capture (--filter, --ring-size, --snaplen, --no-promiscuous, --timestamps, --hold-back)",
+                self.capture != new.capture,
+            ),
+            ("--vlan-key", self.vlan_in_key != new.vlan_in_key),
+            ("--all-flows", self.all_flows != new.all_flows),
+            ("--report-every", self.report_every != new.report_every),
+            ("--format", self.format != new.format),
+            ("--keystrokes", self.keystrokes != new.keystrokes),
+            ("--pseudonymize", self.pseudonyms.is_some() != new.pseudonyms.is_some()),
+            ("--save-evidence", self.save_evidence != new.save_evidence),
+        ];
+        differ.into_iter().filter_map(|(option, differs)| differs.then_some(option)).collect()
     }
 }

@@ -23,6 +23,7 @@ use ipnet::IpNet;
 use sha2::{Digest, Sha256};
 
 pub use self::matching::{MatchBlock, Subject};
+pub use self::value::Lines;
 use self::{
     index::Index,
     leases::{Lease, Leases},

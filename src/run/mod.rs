@@ -149,11 +149,11 @@ fn live(args: LiveArgs, manner: Manner) -> Result<ExitStatus, Failure> {
     }
     let (is_terminal, no_color) = colors(manner, args.output.is_none());
     let key = args.pseudonymize.clone();
-    let mut config = LiveConfig::resolve(args, is_terminal, no_color)?;
+    let config = LiveConfig::resolve(args, is_terminal, no_color)?;
     if let Some(key) = &key {
         warn_of_open_key(key);
     }
-    let evidence = config.save_evidence.take().map(EvidenceFolder::open).transpose()?;
+    let evidence = config.save_evidence.clone().map(EvidenceFolder::open).transpose()?;
     live::live(config, evidence)
 }
 

@@ -61,16 +61,20 @@ pub(super) fn place_or_point(text: &str) -> Result<Place, String> {
 }
 
 /// Where the lines of a text begin.
-pub(super) struct Lines(Vec<usize>);
+#[derive(Debug)]
+pub struct Lines(Vec<usize>);
 
 impl Lines {
-    pub(super) fn of(text: &str) -> Self {
+    /// Those of a text.
+    #[must_use]
+    pub fn of(text: &str) -> Self {
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n').map(|(at, _)| at + 1);
         Self(std::iter::once(0).chain(ends).collect())
     }
 
     /// The line, from 1, that an offset in bytes lies in.
-    pub(super) fn at(&self, offset: usize) -> usize {
+    #[must_use]
+    pub fn at(&self, offset: usize) -> usize {
         self.0.partition_point(|start| *start <= offset)
     }
 }

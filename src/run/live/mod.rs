@@ -8,12 +8,12 @@ mod signals;
 mod sink;
 
 use std::{
-    io,
+    env, io,
     path::PathBuf,
     time::{Duration, Instant},
 };
 
-use tracing::{debug, error, info};
+use tracing::{debug, error, info, warn};
 
 use self::{gauges::Gauges, signals::Signals, sink::Sink};
 use super::{
@@ -24,8 +24,8 @@ use super::{
 };
 use crate::{
     capture::live::{Capturing, LiveMerge, LiveOptions, Opened, Received, Stamping, Stamps},
-    cli::StampChoice,
-    config::{ClaimsSource, ConfigError, LiveConfig},
+    cli::{Command, StampChoice},
+    config::{CommandLineError, ConfigError, LiveConfig, command_line},
     correlator::Correlator,
     engine::{Engine, EngineLimits},
     event::{InputState, InputSummary, Summary},
@@ -77,7 +77,7 @@ pub(super) fn live(mut config: LiveConfig, evidence: Option<EvidenceFolder>) -> 
         gauges,
         told: started,
     };
-    let outcome = sensor.run(&signals, capturing, &config).and_then(|()| sensor.finish(&config, started));
+    let outcome = sensor.run(&signals, capturing, &mut config).and_then(|()| sensor.finish(&config, started));
     match config.output {
         Some(path) => outcome.map_err(|error| Failure::File(format!("{}: {error}", path.display()))),
         None => Ok(outcome?),
@@ -97,7 +97,7 @@ struct Sensor {
 
 impl Sensor {
     /// Until a signal asks for the end, and everything captured before it was analysed.
-    fn run(&mut self, signals: &Signals, capturing: Capturing, config: &LiveConfig) -> io::Result<()> {
+    fn run(&mut self, signals: &Signals, capturing: Capturing, config: &mut LiveConfig) -> io::Result<()> {
         let mut is_ending = false;
         loop {
             if signals.is_end() && !std::mem::replace(&mut is_ending, true) {
@@ -143,18 +143,14 @@ impl Sensor {
         Ok(())
     }
 
-    /// Reads claims again, all or nothing, and opens the output again. What goes wrong is logged, and all stays as it was.
-    fn reload(&mut self, config: &LiveConfig) -> io::Result<()> {
-        if let Some(claims) = config.source.as_ref().map(ClaimsSource::read) {
-            self.gauges.on_reload(claims.is_err());
-            match claims {
-                Ok(claims) => {
-                    info!("claims were read again: {} identities, SHA-256 {}", claims.identities.len(), claims.sha256);
-                    self.writer.rename(claims.sensor.name.clone());
-                    self.correlator.replace_claims(claims);
-                }
-                Err(mistakes) => error!("claims were not read again, the old ones stay:\n{mistakes}"),
-            }
+    /// Reads the configuration and claims again, all or nothing, and opens the output again. What goes wrong is logged, and all
+    /// stays as it was.
+    fn reload(&mut self, config: &mut LiveConfig) -> io::Result<()> {
+        let read = read_again(config.color);
+        self.gauges.on_reload(read.is_err());
+        match read {
+            Ok(new) => self.take_over(new, config),
+            Err(mistakes) => error!("configuration and claims were not read again, the old ones stay:\n{mistakes}"),
         }
         let Some(path) = &config.output else { return Ok(()) };
         match Sink::append(path) {
@@ -167,6 +163,21 @@ impl Sensor {
                 Ok(())
             }
         }
+    }
+
+    /// What was read again holds from here on, as far as it can while the interfaces stay open.
+    fn take_over(&mut self, new: LiveConfig, config: &mut LiveConfig) {
+        let fixed = config.fixed_that_differ(&new);
+        if !fixed.is_empty() {
+            warn!("{} changed: that takes a restart", fixed.join(", "));
+        }
+        if let Some(claims) = &new.claims {
+            info!("claims were read again: {} identities, SHA-256 {}", claims.identities.len(), claims.sha256);
+        }
+        self.writer.rename(new.claims.as_ref().and_then(|claims| claims.sensor.name.clone()));
+        self.correlator.replace_claims(new.claims);
+        self.correlator.learn(new.learning);
+        config.output = new.output;
     }
 
     /// With -v, now and then how things stand.
@@ -193,6 +204,18 @@ impl Sensor {
         };
         self.writer.finish(&summary)?;
         Ok(if self.writer.evidence_failed() { ExitStatus::Internal } else { ExitStatus::Ok })
+    }
+}
+
+/// What was typed, and all files that it names, once more.
+fn read_again(color: bool) -> Result<LiveConfig, ConfigError> {
+    let cli = command_line(env::args_os().collect()).map_err(|error| match error {
+        CommandLineError::Typed(error) => ConfigError::Usage(error.to_string()),
+        CommandLineError::File(mistake) => mistake,
+    })?;
+    match cli.command {
+        Command::Live(args) => LiveConfig::resolve(args, color, false),
+        _ => Err(ConfigError::Usage("the command line is of another command".to_owned())),
     }
 }
 
