@@ -287,7 +287,7 @@ fn metrics_are_served(folder: &Path) {
     // The port is for this test, which asks from behind the guard too.
     let needs = Needs { connect: vec![address.port()], ..Needs { write: vec![folder.join("out")], ..Needs::default() } };
     println!("{}", guard::enter(Role::Analysing, &needs).unwrap());
-    let counters = Counters::new(["lo"]);
+    let counters = Counters::new([("lo".to_owned(), Arc::default())], 1);
     endpoint.serve(move || counters.snapshot(), Arc::new(Health::default())).unwrap();
     let mut client = TcpStream::connect(address).unwrap();
     client.write_all(b"GET /metrics HTTP/1.1\r\n\r\n").unwrap();

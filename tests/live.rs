@@ -1,6 +1,7 @@
 //! The sensor on live interfaces, in network namespaces of its own. Skipped with a word where those are not permitted.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "tests")]
 
+#[expect(dead_code, reason = "other tests look closer at the sensor")]
 #[path = "live/lab.rs"]
 mod lab;
 #[expect(dead_code, reason = "captures are only read here")]
@@ -298,34 +299,39 @@ fn claims_are_read_again_all_or_nothing() {
 fn the_configuration_is_read_again_and_says_what_takes_a_restart() {
     let Some(lab) = Lab::new("config") else { return };
     let folder = tempfile::tempdir().unwrap();
-    let [file, config, out] = ["claims.toml", "keywitness.toml", "records"].map(|name| folder.path().join(name));
+    let [file, config, first, out] = ["claims.toml", "keywitness.toml", "first", "records"].map(|name| folder.path().join(name));
     claims(&file, "s", "Sydney, AU");
     let configure = |more: &str| {
         let text = format!("interface = \"tap\"\nformat = \"ndjson\"\nas-root = true\n{more}");
         fs::write(&config, text).unwrap();
     };
+    let lines = |path: &Path| -> Vec<Value> {
+        fs::read_to_string(path).unwrap_or_default().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    let wait_for_sessions = |path: &Path, count| wait_until("a session", || of(&lines(path), "session").len() == count);
     let with_claims = format!("claims = \"{}\"\n", file.display());
-    configure(&with_claims);
+    configure(&format!("{with_claims}output = \"{}\"\n", first.display()));
     lab.pair("out", "tap");
     let sensor = lab.sensor(&["--config", config.to_str().unwrap()]);
     lab.send("out", &read("scp-up"));
-    sensor.wait_for_records(1, has_ended);
+    wait_for_sessions(&first, 1);
 
     configure("clams = 7\n");
     sensor.signal(Signal::HUP);
     sensor.wait_for_log("keywitness.toml: line 4: clams: ");
     lab.send("out", &read("ssh-yes"));
-    sensor.wait_for_records(2, has_ended);
+    wait_for_sessions(&first, 2);
 
+    // Another file in the same folder: no other is open to the sensor.
     configure(&format!("{with_claims}learn = true\nring-size = 8\noutput = \"{}\"\n", out.display()));
     sensor.signal(Signal::HUP);
     sensor.wait_for_log("changed: that takes a restart");
     lab.send("out", &read("ssh-far"));
-    wait_until("a session in the file", || fs::read_to_string(&out).is_ok_and(|text| text.contains("\"session\"")));
-    let live = sensor.stop();
-    let before = live.records();
+    wait_for_sessions(&out, 1);
+    sensor.stop();
+    let before = lines(&first);
     assert_eq!((of(&before, "session").len(), of(&before, "alert").len(), of(&before, "summary").len()), (2, 2, 0));
-    let after: Vec<Value> = fs::read_to_string(&out).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let after = lines(&out);
     assert_eq!((of(&after, "session").len(), of(&after, "alert").len()), (1, 0), "it learns");
     assert_eq!(of(&after, "session")[0]["verdict"], "implausible");
 }

@@ -14,25 +14,29 @@ use std::{
 };
 
 use keywitness::{
+    capture::live::TapCounters,
     judge::{Severity, verdict::Verdict},
     run::{counters::Counters, health::Health, metrics},
 };
 
 /// A sensor on two interfaces, of which it is asked.
 struct Sensor {
+    taps: [Arc<TapCounters>; 2],
     counters: Arc<Counters>,
     health: Arc<Health>,
     address: SocketAddr,
 }
 
 fn sensor() -> Sensor {
-    let counters = Arc::new(Counters::new(["eth0", "odd \"name\\"]));
+    let taps: [Arc<TapCounters>; 2] = Default::default();
+    let names = ["eth0", "odd \"name\\"].map(str::to_owned);
+    let counters = Arc::new(Counters::new(names.into_iter().zip(taps.clone()), 2));
     let health = Arc::new(Health::default());
     let endpoint = metrics::listen(metrics::address("0").unwrap()).unwrap();
     let address = endpoint.local_address().unwrap();
     let counted = Arc::clone(&counters);
     endpoint.serve(move || counted.snapshot(), Arc::clone(&health)).unwrap();
-    Sensor { counters, health, address }
+    Sensor { taps, counters, health, address }
 }
 
 impl Sensor {
@@ -53,18 +57,20 @@ impl Sensor {
     /// Something of everything.
     fn work(&self) {
         let counters = &self.counters;
-        for interface in &counters.interfaces {
-            interface.set_up(true);
-            interface.frames.add(12);
-            interface.bytes.add(3456);
-            interface.kernel_drops.set(7);
+        for tap in &self.taps {
+            tap.set_open(true);
+            tap.on_frames(12, 3456);
+            tap.on_lost(7, 0);
         }
-        counters.flows.set(25);
+        for (engine, flows) in counters.engines.iter().zip([12, 13]) {
+            engine.frames.set(12);
+            engine.flows.set(flows);
+        }
         counters.flows_max.set(100);
         counters.session_ended(Verdict::Implausible);
         counters.alert(Severity::High);
         counters.record_written(Duration::from_millis(3));
-        counters.claims_read(&"5".repeat(64));
+        counters.claims_read(Some(&"5".repeat(64)));
         counters.claims_failed();
     }
 }
@@ -81,6 +87,7 @@ fn prometheus_gets_what_was_counted() {
         "keywitness_bytes_total{interface=\"odd \\\"name\\\\\"} 3456",
         "keywitness_kernel_drops_total{interface=\"eth0\"} 7",
         "keywitness_interface_up{interface=\"eth0\"} 1",
+        "keywitness_handled_frames_total 24",
         "keywitness_table_fill_ratio 0.25",
         "keywitness_verdicts_total{verdict=\"implausible\"} 1",
         "keywitness_alerts_total{severity=\"high\"} 1",
@@ -145,7 +152,7 @@ fn health_names_what_is_wrong() {
     assert_eq!(status("/readyz"), ("503".to_owned(), "not ready\n".to_owned()));
     sensor.health.set_ready(true);
     assert_eq!(status("/readyz"), ok);
-    sensor.counters.interfaces[0].set_up(false);
+    sensor.taps[0].set_open(false);
     assert_eq!(status("/healthz"), down);
 }
 

@@ -13,7 +13,9 @@ Signals: TERM and INT end the run, after everything captured so far was analysed
 HUP reads the configuration file, claims and leases again (all of them or, where one has mistakes, none: these are logged) and opens the output file again.
 
 Privileges: `setcap cap_net_raw+ep /usr/bin/keywitness` (or AmbientCapabilities=CAP_NET_RAW in a systemd unit) lets any user capture; \
-root is neither needed nor wanted.
+root is neither needed nor wanted, but may start it with --user NAME. Once the interfaces are open, only the threads that capture keep \
+CAP_NET_RAW, nothing is written but the output and the evidence, and no program can be started (Landlock and seccomp, where the kernel \
+has them); the log says what holds.
 
 Exit status: 0 ran, until a signal or the end of whoever read the output; 2 usage or configuration error; 3 an interface could not be opened; 4 \
 internal error, or results or evidence could not be written.
@@ -80,6 +82,15 @@ pub struct LiveArgs {
     /// Add one record a keystroke; see `analyze --help`.
     #[arg(long, value_enum, value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "echoed")]
     pub keystrokes: Option<KeystrokeChoice>,
+
+    /// Answer on this address with /metrics (Prometheus), /healthz and /readyz; a port alone is one of 127.0.0.1. There is no login.
+    #[arg(long, value_name = "[ADDR:]PORT")]
+    pub metrics: Option<String>,
+
+    /// Become this user first, with nothing but the right to capture; started by root. What is read and written has to be theirs to
+    /// read and write.
+    #[arg(long, value_name = "NAME", conflicts_with = "as_root")]
+    pub user: Option<String>,
 
     /// Run although the user is root.
     #[arg(long)]

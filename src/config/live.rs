@@ -17,6 +17,8 @@ pub struct LiveConfig {
     pub interfaces: Vec<String>,
     /// How to capture.
     pub capture: CaptureArgs,
+    /// The files that this came from, which are read again to resolve it again.
+    pub files: Vec<PathBuf>,
     /// Claims to hold sessions against.
     pub claims: Option<Claims>,
     /// Whether equal addresses and ports in different VLANs are different flows.
@@ -39,6 +41,10 @@ pub struct LiveConfig {
     pub pseudonyms: Option<Arc<Pseudonyms>>,
     /// The folder for the evidence of each alert.
     pub save_evidence: Option<PathBuf>,
+    /// Where to answer with metrics.
+    pub metrics: Option<String>,
+    /// Who the process becomes.
+    pub user: Option<String>,
 }
 
 impl LiveConfig {
@@ -61,7 +67,9 @@ impl LiveConfig {
             }
             interfaces.push(interface);
         }
+        let files = args.config.iter().chain(&args.claims).chain(&args.around.leases).chain(&args.pseudonymize);
         Ok(Self {
+            files: files.cloned().collect(),
             interfaces,
             capture: args.capture,
             claims: args.claims.as_deref().map(|path| read_claims(path, &args.around)).transpose()?,
@@ -75,6 +83,8 @@ impl LiveConfig {
             keystrokes: args.keystrokes,
             pseudonyms: args.pseudonymize.as_deref().map(read_key).transpose()?.map(Arc::new),
             save_evidence: args.save_evidence,
+            metrics: args.metrics,
+            user: args.user,
         })
     }
 
@@ -94,6 +104,8 @@ impl LiveConfig {
             ("--keystrokes", self.keystrokes != new.keystrokes),
             ("--pseudonymize", self.pseudonyms.is_some() != new.pseudonyms.is_some()),
             ("--save-evidence", self.save_evidence != new.save_evidence),
+            ("--metrics", self.metrics != new.metrics),
+            ("--user", self.user != new.user),
         ];
         differ.into_iter().filter_map(|(option, differs)| differs.then_some(option)).collect()
     }

@@ -28,6 +28,10 @@ pub const LATENCY_BOUNDS: [u64; 13] = [
 pub struct Snapshot {
     /// Each interface, by name.
     pub interfaces: Vec<Interface>,
+    /// Batches of frames that wait for an engine.
+    pub queued: u64,
+    /// Frames that engines have handled.
+    pub handled: u64,
     /// Frames that could not be decoded and should have been.
     pub undecoded: u64,
     /// Frames cut by a snaplen.
@@ -40,17 +44,19 @@ pub struct Snapshot {
     pub flows: u64,
     /// Flows that the table has room for.
     pub flows_max: u64,
-    /// Sessions in the table.
+    /// Sessions in the table, and flows that may become one.
     pub sessions: u64,
+    /// Records, by kind: its name in records, and how many.
+    pub records: Vec<(&'static str, u64)>,
     /// Sessions that ended, by verdict: its name in records, and how many.
     pub verdicts: Vec<(&'static str, u64)>,
     /// Alerts, by severity: its name in records, and how many.
     pub alerts: Vec<(&'static str, u64)>,
-    /// Records that an output could not write, or had no room for.
-    pub output_errors: u64,
-    /// From a frame's time to the record that it led to.
+    /// Alerts whose evidence could not be saved.
+    pub evidence_errors: u64,
+    /// From the capture time at which a record became known to when it was written.
     pub latency: Latency,
-    /// The claims in force; `None` without any.
+    /// The claims in force; `None` where none were ever read.
     pub claims: Option<Claims>,
     /// What the process takes; `None` where the system does not tell.
     pub process: Option<Process>,
@@ -71,9 +77,11 @@ pub struct Interface {
     pub kernel_drops: u64,
     /// Frames that the network card or its driver dropped.
     pub interface_drops: u64,
-    /// Frames received and dropped before an engine saw them.
-    pub channel_drops: u64,
-    /// Whether it is open and its thread answers.
+    /// How often its thread had to wait because the engines were behind.
+    pub waits: u64,
+    /// How often it was opened after the start: it was down, or had vanished.
+    pub reopened: u64,
+    /// Whether it is open.
     pub is_up: bool,
 }
 
@@ -89,8 +97,8 @@ pub struct Latency {
 /// The claims in force, and how reading them again went.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Claims {
-    /// SHA-256 of the file, in hexadecimal.
-    pub sha256: String,
+    /// SHA-256 of the file, in hexadecimal; `None` where there are none any more.
+    pub sha256: Option<String>,
     /// When claims were last read, in seconds since 1970.
     pub success_s: Option<f64>,
     /// When they last could not be read, in seconds since 1970; those before stay in force.
@@ -121,25 +129,28 @@ pub fn write(snapshot: &Snapshot, out: &mut String) {
     page.family("build_info", "gauge", "Which program this is; always 1.", [(&info[..], 1.0)]);
     interfaces(snapshot, &mut page);
     let counters = [
+        ("handled_frames_total", "Frames that engines have handled.", snapshot.handled),
         ("undecoded_frames_total", "Frames that could not be decoded and should have been.", snapshot.undecoded),
         ("truncated_frames_total", "Frames cut by a snaplen.", snapshot.truncated),
         ("duplicated_frames_total", "Copies of frames.", snapshot.duplicated),
         ("table_evictions_total", "Flows that the flow table had no room for.", snapshot.table_evictions),
-        ("output_errors_total", "Records that an output could not write, or had no room for.", snapshot.output_errors),
+        ("evidence_errors_total", "Alerts whose evidence could not be saved.", snapshot.evidence_errors),
     ];
     for (name, help, value) in counters {
         page.family(name, "counter", help, [(&[][..], value as f64)]);
     }
     let gauges = [
+        ("queued_batches", "Batches of frames that wait for an engine.", snapshot.queued),
         ("flows", "Flows in the flow table.", snapshot.flows),
         ("flows_max", "Flows that the flow table has room for.", snapshot.flows_max),
-        ("sessions", "Sessions in the flow table.", snapshot.sessions),
+        ("sessions", "Sessions in the flow table, and flows that may become one.", snapshot.sessions),
     ];
     for (name, help, value) in gauges {
         page.family(name, "gauge", help, [(&[][..], value as f64)]);
     }
     let fill = if snapshot.flows_max == 0 { 0.0 } else { snapshot.flows as f64 / snapshot.flows_max as f64 };
     page.family("table_fill_ratio", "gauge", "Flows in the table by how many it has room for, 0 to 1.", [(&[][..], fill)]);
+    page.by("records_total", "Records, by kind.", "record", &snapshot.records);
     page.by("verdicts_total", "Sessions that ended, by verdict.", "verdict", &snapshot.verdicts);
     page.by("alerts_total", "Alerts, by severity.", "severity", &snapshot.alerts);
     page.latency(&snapshot.latency);
@@ -154,17 +165,25 @@ fn interfaces(snapshot: &Snapshot, page: &mut Page<'_>) {
         let labels: Vec<_> = snapshot.interfaces.iter().map(|interface| [("interface", interface.name.as_str())]).collect();
         page.family(name, kind, help, labels.iter().zip(&snapshot.interfaces).map(|(labels, i)| (&labels[..], value(i) as f64)));
     };
-    per("interface_up", "gauge", "1 while the interface is open and its thread answers.", |i| u64::from(i.is_up));
+    per("interface_up", "gauge", "1 while the interface is open.", |i| u64::from(i.is_up));
     per("frames_total", "counter", "Frames received.", |i| i.frames);
     per("bytes_total", "counter", "Bytes on the wire of the frames received.", |i| i.bytes);
     per("kernel_drops_total", "counter", "Frames that the kernel had no room for.", |i| i.kernel_drops);
     per("interface_drops_total", "counter", "Frames that the network card or its driver dropped.", |i| i.interface_drops);
-    per("channel_drops_total", "counter", "Frames received and dropped before an engine saw them.", |i| i.channel_drops);
+    per("channel_waits_total", "counter", "How often the interface's thread waited because the engines were behind.", |i| {
+        i.waits
+    });
+    per(
+        "interface_reopened_total",
+        "counter",
+        "How often the interface was opened after the start: it was down, or had vanished.",
+        |i| i.reopened,
+    );
 }
 
 fn claims(claims: &Claims, page: &mut Page<'_>) {
-    let hash = [("sha256", claims.sha256.as_str())];
-    page.family("claims_info", "gauge", "The claims in force; always 1.", [(&hash[..], 1.0)]);
+    let hash = claims.sha256.as_deref().map(|hash| [("sha256", hash)]);
+    page.family("claims_info", "gauge", "The claims in force; always 1.", hash.iter().map(|hash| (&hash[..], 1.0)));
     let success =
         ("claims_reload_success_timestamp_seconds", "When claims were last read, the start included.", claims.success_s);
     let failure = ("claims_reload_failure_timestamp_seconds", "When claims last could not be read.", claims.failure_s);
@@ -219,7 +238,7 @@ impl Page<'_> {
     /// Buckets count what falls in them and in all before them.
     fn latency(&mut self, latency: &Latency) {
         let name = "keywitness_record_latency_seconds";
-        self.head(name, "histogram", "From a frame's time to the record that it led to.");
+        self.head(name, "histogram", "From the capture time at which a record became known to when it was written.");
         let ends = LATENCY_BOUNDS.iter().map(|end| seconds(*end).to_string()).chain(["+Inf".to_owned()]);
         let mut total = 0_u64;
         for (end, count) in ends.zip(latency.buckets) {
@@ -300,7 +319,7 @@ mod tests {
     fn what_is_not_known_is_left_out() {
         let text = page(&Snapshot::default());
         assert!(!text.contains("claims") && !text.contains("cpu"), "{text}");
-        let claims = Some(Claims { sha256: "ab".to_owned(), success_s: Some(1.5), ..Claims::default() });
+        let claims = Some(Claims { sha256: Some("ab".to_owned()), success_s: Some(1.5), ..Claims::default() });
         let text = page(&Snapshot { claims, ..Snapshot::default() });
         assert!(text.contains("keywitness_claims_info{sha256=\"ab\"} 1\n"), "{text}");
         assert!(text.contains("keywitness_claims_reload_success_timestamp_seconds 1.5\n"), "{text}");

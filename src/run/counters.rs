@@ -2,24 +2,29 @@
 //! between them but for the claims, which change seldom.
 //!
 //! Each thread adds once a batch, not once a frame. Reading takes the values one after the other: they need not be of the same
-//! instant.
+//! instant. Each stage has its own: [`TapCounters`] of an interface, [`EngineCounters`] of an engine, and what is behind the engines
+//! there is once.
 
 use std::{
-    array,
+    array, fmt,
     sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use crate::{
+    capture::live::TapCounters,
+    engine::Engine,
+    event::{Event, Lost},
     judge::{Severity, verdict::Verdict},
     output::metrics::{Claims, Interface, LATENCY_BOUNDS, Latency, Snapshot},
 };
 
 const VERDICTS: [Verdict; 4] = [Verdict::NoClaim, Verdict::Consistent, Verdict::Undecided, Verdict::Implausible];
 const SEVERITIES: [Severity; 3] = [Severity::Low, Severity::Medium, Severity::High];
+const RECORDS: [&str; 3] = ["session", "keystroke", "alert"];
 
 /// A number that threads share.
 #[derive(Debug, Default)]
@@ -31,7 +36,7 @@ impl Count {
         self.0.fetch_add(more, Relaxed);
     }
 
-    /// Replaces, for what is counted elsewhere (the kernel's drops) and for what falls too (flows in the table).
+    /// Replaces, for what is counted elsewhere (in an engine) and for what falls too (flows in the table).
     pub fn set(&self, value: u64) {
         self.0.store(value, Relaxed);
     }
@@ -43,63 +48,55 @@ impl Count {
     }
 }
 
-/// Counts of one interface; see [`Interface`].
+/// Counts of one engine.
 #[derive(Debug, Default)]
-pub struct InterfaceCounters {
-    name: String,
-    /// Frames received.
+pub struct EngineCounters {
+    /// Frames that it has handled.
     pub frames: Count,
-    /// Bytes of these on the wire.
-    pub bytes: Count,
-    /// Frames that the kernel had no room for.
-    pub kernel_drops: Count,
-    /// Frames that the network card or its driver dropped.
-    pub interface_drops: Count,
-    /// Frames received and dropped before an engine saw them.
-    pub channel_drops: Count,
-    up: AtomicBool,
-}
-
-impl InterfaceCounters {
-    /// Its name.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        &self.name
-    }
-
-    /// Says whether it is open.
-    pub fn set_up(&self, up: bool) {
-        self.up.store(up, Relaxed);
-    }
-
-    /// Whether it is open; not before [`Self::set_up`].
-    #[must_use]
-    pub fn is_up(&self) -> bool {
-        self.up.load(Relaxed)
-    }
-}
-
-/// Counts of a sensor; see [`Snapshot`].
-#[derive(Debug)]
-pub struct Counters {
-    /// Each interface, in the order given.
-    pub interfaces: Box<[InterfaceCounters]>,
     /// Frames that could not be decoded and should have been.
     pub undecoded: Count,
     /// Frames cut by a snaplen.
     pub truncated: Count,
     /// Copies of frames.
     pub duplicated: Count,
-    /// Flows that the flow table had no room for.
-    pub table_evictions: Count,
-    /// Flows in the table.
+    /// Flows that its table had no room for.
+    pub dropped_flows: Count,
+    /// Flows in its table.
     pub flows: Count,
-    /// Flows that the table has room for.
-    pub flows_max: Count,
-    /// Sessions in the table.
+    /// Sessions in its table, and flows that may become one.
     pub sessions: Count,
-    /// Records that an output could not write, or had no room for.
-    pub output_errors: Count,
+}
+
+impl EngineCounters {
+    /// Takes note of how an engine stands: by its own thread, once a round.
+    pub fn note(&self, engine: &Engine) {
+        let counters = engine.counters();
+        self.frames.set(counters.packets);
+        self.undecoded.set(counters.undecoded);
+        self.truncated.set(counters.truncated);
+        self.duplicated.set(counters.duplicated + counters.duplicated_fragments);
+        self.dropped_flows.set(counters.dropped_flows);
+        self.flows.set(engine.flows() as u64);
+        self.sessions.set(engine.sessions() as u64);
+    }
+}
+
+/// Counts of a sensor; see [`Snapshot`].
+#[derive(Debug)]
+pub struct Counters {
+    /// Each interface, by name, in the order given.
+    interfaces: Box<[(String, Arc<TapCounters>)]>,
+    /// Each engine.
+    pub engines: Box<[EngineCounters]>,
+    /// Flows that the tables have room for.
+    pub flows_max: Count,
+    /// Batches that wait for an engine.
+    pub queued: Count,
+    /// Sessions that go on and were alerted.
+    pub alerted: Count,
+    /// Alerts whose evidence could not be saved.
+    pub evidence_errors: Count,
+    records: [Count; RECORDS.len()],
     verdicts: [Count; VERDICTS.len()],
     alerts: [Count; SEVERITIES.len()],
     latency: [Count; LATENCY_BOUNDS.len() + 1],
@@ -109,20 +106,17 @@ pub struct Counters {
 }
 
 impl Counters {
-    /// All zero, from now on.
+    /// All zero, from now on, for interfaces by name and a number of engines.
     #[must_use]
-    pub fn new<'a>(interfaces: impl IntoIterator<Item = &'a str>) -> Self {
-        let interface = |name: &str| InterfaceCounters { name: name.to_owned(), ..InterfaceCounters::default() };
+    pub fn new(interfaces: impl IntoIterator<Item = (String, Arc<TapCounters>)>, engines: usize) -> Self {
         Self {
-            interfaces: interfaces.into_iter().map(interface).collect(),
-            undecoded: Count::default(),
-            truncated: Count::default(),
-            duplicated: Count::default(),
-            table_evictions: Count::default(),
-            flows: Count::default(),
+            interfaces: interfaces.into_iter().collect(),
+            engines: (0..engines).map(|_| EngineCounters::default()).collect(),
             flows_max: Count::default(),
-            sessions: Count::default(),
-            output_errors: Count::default(),
+            queued: Count::default(),
+            alerted: Count::default(),
+            evidence_errors: Count::default(),
+            records: array::from_fn(|_| Count::default()),
             verdicts: array::from_fn(|_| Count::default()),
             alerts: array::from_fn(|_| Count::default()),
             latency: array::from_fn(|_| Count::default()),
@@ -130,6 +124,21 @@ impl Counters {
             claims: Mutex::new(None),
             started: SystemTime::now(),
         }
+    }
+
+    /// Frames that came from each interface, in the order given.
+    pub fn frames(&self) -> impl Iterator<Item = u64> {
+        self.interfaces.iter().map(|(_, tap)| tap.get().frames)
+    }
+
+    /// What all interfaces lost.
+    #[must_use]
+    pub fn lost(&self) -> Lost {
+        let counts = self.interfaces.iter().map(|(_, tap)| tap.get());
+        counts.fold(Lost::default(), |sum, tap| Lost {
+            kernel: sum.kernel + tap.lost_kernel,
+            interface: sum.interface + tap.lost_interface,
+        })
     }
 
     /// Counts a session that ended.
@@ -142,7 +151,17 @@ impl Counters {
         one_of(&SEVERITIES, &self.alerts, &severity);
     }
 
-    /// Counts a record that was written so long after the time of its frame.
+    /// Counts a record.
+    pub fn record(&self, event: &Event) {
+        let kind = match event {
+            Event::Session(_) => "session",
+            Event::Keystroke(_) => "keystroke",
+            Event::Alert(_) => "alert",
+        };
+        one_of(&RECORDS, &self.records, &kind);
+    }
+
+    /// Counts a record that was written so long after the capture time at which it became known.
     pub fn record_written(&self, latency: Duration) {
         let ns = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX);
         let bucket = LATENCY_BOUNDS.partition_point(|end| *end < ns);
@@ -150,10 +169,10 @@ impl Counters {
         self.latency_sum.add(ns);
     }
 
-    /// Claims were read, at the start or again: these are in force now.
-    pub fn claims_read(&self, sha256: &str) {
+    /// Claims were read, at the start or again: these are in force now, if there are any.
+    pub fn claims_read(&self, sha256: Option<&str>) {
         self.with_claims(|claims| {
-            sha256.clone_into(&mut claims.sha256);
+            claims.sha256 = sha256.map(str::to_owned);
             claims.success_s = Some(since_1970(SystemTime::now()));
             claims.successes += 1;
         });
@@ -171,21 +190,29 @@ impl Counters {
         change(self.claims.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default());
     }
 
+    /// Over all engines.
+    fn sum(&self, count: impl Fn(&EngineCounters) -> &Count) -> u64 {
+        self.engines.iter().map(|engine| count(engine).get()).sum()
+    }
+
     /// What they are now; what the process takes is not among it.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
-            interfaces: self.interfaces.iter().map(InterfaceCounters::snapshot).collect(),
-            undecoded: self.undecoded.get(),
-            truncated: self.truncated.get(),
-            duplicated: self.duplicated.get(),
-            table_evictions: self.table_evictions.get(),
-            flows: self.flows.get(),
+            interfaces: self.interfaces.iter().map(|(name, tap)| interface(name, tap)).collect(),
+            queued: self.queued.get(),
+            handled: self.sum(|engine| &engine.frames),
+            undecoded: self.sum(|engine| &engine.undecoded),
+            truncated: self.sum(|engine| &engine.truncated),
+            duplicated: self.sum(|engine| &engine.duplicated),
+            table_evictions: self.sum(|engine| &engine.dropped_flows),
+            flows: self.sum(|engine| &engine.flows),
             flows_max: self.flows_max.get(),
-            sessions: self.sessions.get(),
+            sessions: self.sum(|engine| &engine.sessions),
+            records: RECORDS.iter().zip(&self.records).map(|(record, count)| (*record, count.get())).collect(),
             verdicts: VERDICTS.iter().zip(&self.verdicts).map(|(verdict, count)| (verdict.name(), count.get())).collect(),
             alerts: SEVERITIES.iter().zip(&self.alerts).map(|(severity, count)| (severity.name(), count.get())).collect(),
-            output_errors: self.output_errors.get(),
+            evidence_errors: self.evidence_errors.get(),
             latency: Latency { buckets: self.latency.each_ref().map(Count::get), sum_ns: self.latency_sum.get() },
             claims: self.claims.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             process: None,
@@ -194,17 +221,39 @@ impl Counters {
     }
 }
 
-impl InterfaceCounters {
-    fn snapshot(&self) -> Interface {
-        Interface {
-            name: self.name.clone(),
-            frames: self.frames.get(),
-            bytes: self.bytes.get(),
-            kernel_drops: self.kernel_drops.get(),
-            interface_drops: self.interface_drops.get(),
-            channel_drops: self.channel_drops.get(),
-            is_up: self.is_up(),
-        }
+/// One line, for the log and the service manager.
+impl fmt::Display for Counters {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let now = self.snapshot();
+        let (lost, waits) = (self.lost(), now.interfaces.iter().map(|interface| interface.waits).sum::<u64>());
+        let (reloads, failed) = now.claims.map_or((0, 0), |claims| (claims.successes.saturating_sub(1), claims.failures));
+        write!(
+            f,
+            "{} packets, {} flows ({} dropped), {} sessions ({} alerted); lost {} by the kernel and {} by interfaces; {} batches wait, \
+             {waits} waits for room; {reloads} reloads, {failed} failed",
+            now.handled,
+            now.flows,
+            now.table_evictions,
+            now.sessions,
+            self.alerted.get(),
+            lost.kernel,
+            lost.interface,
+            now.queued,
+        )
+    }
+}
+
+fn interface(name: &str, tap: &TapCounters) -> Interface {
+    let counts = tap.get();
+    Interface {
+        name: name.to_owned(),
+        frames: counts.frames,
+        bytes: counts.bytes,
+        kernel_drops: counts.lost_kernel,
+        interface_drops: counts.lost_interface,
+        waits: counts.waits,
+        reopened: counts.reopened,
+        is_up: tap.is_open(),
     }
 }
 
@@ -220,15 +269,19 @@ fn since_1970(time: SystemTime) -> f64 {
 mod tests {
     use super::*;
 
+    fn counters() -> Counters {
+        Counters::new(["eth0", "eth1"].map(|name| (name.to_owned(), Arc::default())), 2)
+    }
+
     #[test]
     fn each_kind_is_counted_under_its_name() {
-        let counters = Counters::new(["eth0", "eth1"]);
+        let counters = counters();
         for verdict in VERDICTS {
             counters.session_ended(verdict);
         }
         counters.session_ended(Verdict::Implausible);
         counters.alert(Severity::High);
-        counters.interfaces[1].frames.add(3);
+        counters.interfaces[1].1.on_frames(3, 180);
         let snapshot = counters.snapshot();
         assert_eq!(snapshot.verdicts, [("no_claim", 1), ("consistent", 1), ("undecided", 1), ("implausible", 2)]);
         assert_eq!(snapshot.alerts, [("low", 0), ("medium", 0), ("high", 1)]);
@@ -237,8 +290,21 @@ mod tests {
     }
 
     #[test]
+    fn engines_and_interfaces_add_up() {
+        let counters = counters();
+        for (engine, flows) in counters.engines.iter().zip([3, 4]) {
+            engine.flows.set(flows);
+        }
+        for (_, tap) in &counters.interfaces {
+            tap.on_lost(5, 1);
+        }
+        assert_eq!((counters.snapshot().flows, counters.lost()), (7, Lost { kernel: 10, interface: 2 }));
+        assert!(counters.to_string().contains(" 7 flows (0 dropped)"), "{counters}");
+    }
+
+    #[test]
     fn a_latency_falls_in_the_bucket_that_ends_with_it() {
-        let counters = Counters::new([]);
+        let counters = Counters::new([], 1);
         for latency in [Duration::ZERO, Duration::from_millis(1), Duration::from_nanos(1_000_001), Duration::from_secs(60)] {
             counters.record_written(latency);
         }
@@ -249,12 +315,12 @@ mod tests {
 
     #[test]
     fn claims_that_could_not_be_read_leave_those_in_force() {
-        let counters = Counters::new([]);
+        let counters = Counters::new([], 1);
         assert_eq!(counters.snapshot().claims, None);
-        counters.claims_read("ab");
+        counters.claims_read(Some("ab"));
         counters.claims_failed();
         let claims = counters.snapshot().claims.unwrap();
-        assert_eq!((claims.sha256.as_str(), claims.successes, claims.failures), ("ab", 1, 1));
+        assert_eq!((claims.sha256.as_deref(), claims.successes, claims.failures), (Some("ab"), 1, 1));
         assert!(claims.success_s <= claims.failure_s);
     }
 }

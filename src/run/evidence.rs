@@ -11,11 +11,11 @@ use tracing::{debug, error, warn};
 
 use crate::{config::ConfigError, event::AlertEvent};
 
-/// Where evidence goes, and whether all of it got there.
+/// Where evidence goes, and how much of it did not get there.
 #[derive(Debug)]
 pub(super) struct EvidenceFolder {
     path: PathBuf,
-    failed: bool,
+    failed: u64,
 }
 
 impl EvidenceFolder {
@@ -25,7 +25,7 @@ impl EvidenceFolder {
     /// [`ConfigError::Folder`] where it cannot be made, or is none.
     pub(super) fn open(path: PathBuf) -> Result<Self, ConfigError> {
         match DirBuilder::new().recursive(true).mode(0o700).create(&path) {
-            Ok(()) => Ok(Self { path, failed: false }),
+            Ok(()) => Ok(Self { path, failed: 0 }),
             Err(source) => Err(ConfigError::Folder { path, source }),
         }
     }
@@ -37,7 +37,7 @@ impl EvidenceFolder {
         let name = path.display();
         if let Err(problem) = write(&path, &slice.pcap()) {
             error!("--save-evidence: {name}: {problem}");
-            self.failed = true;
+            self.failed += 1;
             return;
         }
         match slice.left_out() {
@@ -46,8 +46,13 @@ impl EvidenceFolder {
         }
     }
 
-    /// Whether something could not be written.
-    pub(super) const fn has_failed(&self) -> bool {
+    /// Where it goes.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Of how many alerts it could not be written.
+    pub(super) const fn failed(&self) -> u64 {
         self.failed
     }
 }

@@ -90,7 +90,7 @@ mod tests {
     use std::thread;
 
     use super::*;
-    use crate::run::counters::Counters;
+    use crate::{capture::live::TapCounters, run::counters::Counters};
 
     #[test]
     fn who_is_silent_is_named() {
@@ -106,10 +106,12 @@ mod tests {
 
     #[test]
     fn an_interface_that_is_not_open_is_a_problem_and_no_stall() {
-        let (health, counters) = (Health::default(), Counters::new(["eth0", "eth1"]));
-        counters.interfaces[0].set_up(true);
+        let taps: [Arc<TapCounters>; 2] = Default::default();
+        let named = ["eth0", "eth1"].map(str::to_owned).into_iter().zip(taps.clone());
+        let (health, counters) = (Health::default(), Counters::new(named, 1));
+        taps[0].set_open(true);
         assert_eq!(health.problem(&counters.snapshot()).as_deref(), Some("interface eth1 is not open"));
-        counters.interfaces[1].set_up(true);
+        taps[1].set_open(true);
         assert_eq!(health.problem(&counters.snapshot()), None);
     }
 }

@@ -29,8 +29,8 @@ use std::{
 
 use tracing::{error, warn};
 
-use self::evidence::EvidenceFolder;
 pub use self::screen::Screen;
+use self::{evidence::EvidenceFolder, guard::GuardError};
 use crate::{
     capture::{Filter, Selection, TimeRange},
     cli::{AnalyzeArgs, ClaimsCommand, Cli, Command, LiveArgs, Manner, When},
@@ -43,7 +43,7 @@ const READ_AT_ONCE: usize = 64 * 1024;
 /// What root is told.
 const ROOT: &str = "live: not as root, which is not needed and puts the whole machine at the mercy of what comes in. Run it as a user of its \
 own, and let the program capture: setcap cap_net_raw+ep /usr/bin/keywitness, or AmbientCapabilities=CAP_NET_RAW in a systemd \
-unit. To run it as root all the same: --as-root";
+unit. Started by root, --user NAME becomes that user; to run it as root all the same: --as-root";
 
 /// How a run ended, as the shell sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +97,10 @@ pub fn run(cli: Cli, screen: &Screen) -> ExitStatus {
             error!("{problem}");
             ExitStatus::Internal
         }
+        Err(Failure::Guard(problem)) => {
+            error!("privileges could not be given up: {problem}");
+            ExitStatus::Internal
+        }
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => ExitStatus::Ok,
         Err(Failure::Output(error)) => {
             error!("standard output: {error}");
@@ -138,7 +142,9 @@ fn analyze(args: AnalyzeArgs, manner: Manner, screen: &Screen) -> Result<ExitSta
 }
 
 fn live(args: LiveArgs, manner: Manner) -> Result<ExitStatus, Failure> {
-    if rustix::process::geteuid().is_root() {
+    if let Some(user) = &args.user {
+        guard::become_user(user)?;
+    } else if rustix::process::geteuid().is_root() {
         if !args.as_root {
             return Err(ConfigError::Usage(ROOT.to_owned()).into());
         }
@@ -154,7 +160,14 @@ fn live(args: LiveArgs, manner: Manner) -> Result<ExitStatus, Failure> {
         warn_of_open_key(key);
     }
     let evidence = config.save_evidence.clone().map(EvidenceFolder::open).transpose()?;
-    live::live(config, evidence)
+    let endpoint = config.metrics.as_deref().map(listen).transpose()?;
+    live::live(config, evidence, endpoint)
+}
+
+/// Listens for whoever asks for metrics.
+fn listen(text: &str) -> Result<metrics::Endpoint, ConfigError> {
+    let address = metrics::address(text).map_err(|error| ConfigError::Usage(format!("--metrics: {error}")))?;
+    metrics::listen(address).map_err(|error| ConfigError::Usage(format!("--metrics: {address}: {error}")))
 }
 
 /// Whoever reads the key can tell whom a pseudonym stands for.
@@ -179,12 +192,24 @@ enum Failure {
     Config(ConfigError),
     Input(String),
     File(String),
+    Guard(GuardError),
     Output(io::Error),
 }
 
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self::Config(error)
+    }
+}
+
+impl From<GuardError> for Failure {
+    fn from(error: GuardError) -> Self {
+        match error {
+            GuardError::NoUser(_) | GuardError::Root(_) | GuardError::NotRoot(_) => {
+                Self::Config(ConfigError::Usage(error.to_string()))
+            }
+            other => Self::Guard(other),
+        }
     }
 }
 

@@ -2,10 +2,11 @@
 
 use std::{
     io::{self, Write},
-    time::{Duration, Instant},
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use super::evidence::EvidenceFolder;
+use super::{counters::Counters, evidence::EvidenceFolder};
 use crate::{
     cli::{KeystrokeChoice, OutputFormat},
     correlator::Correlator,
@@ -13,6 +14,7 @@ use crate::{
     judge::verdict::Verdict,
     observation::{Observation, SessionState},
     output::{Context, Csv, Format, Ndjson, Table},
+    time::Timestamp,
 };
 
 /// Bytes of output that are collected before they are written.
@@ -38,6 +40,9 @@ pub(super) struct Writer<W> {
     buffer: Vec<u8>,
     out: W,
     written: Instant,
+    counters: Option<Arc<Counters>>,
+    /// When each record that waits to be written became known; of a sensor that counts.
+    known: Vec<Timestamp>,
     /// Sessions that ended.
     pub(super) sessions: u64,
     pub(super) alerts: u64,
@@ -60,14 +65,22 @@ impl<W: Write> Writer<W> {
             buffer: Vec::new(),
             out,
             written: Instant::now(),
+            counters: None,
+            known: Vec::new(),
             sessions: 0,
             alerts: 0,
             implausible: 0,
         }
     }
 
+    /// Counts what it writes.
+    pub(super) fn counting(self, counters: Arc<Counters>) -> Self {
+        Self { counters: Some(counters), ..self }
+    }
+
     /// Takes an observation, and writes what it makes once that is much.
     pub(super) fn observe(&mut self, observation: Observation, correlator: &mut Correlator) -> io::Result<()> {
+        let known = observation.key.time;
         correlator.handle(observation, &mut self.events);
         for event in self.events.drain(..) {
             match &event {
@@ -80,6 +93,9 @@ impl<W: Write> Writer<W> {
                     self.alerts += 1;
                     if let Some(folder) = &mut self.evidence {
                         folder.save(alert);
+                        if let Some(counters) = &self.counters {
+                            counters.evidence_errors.set(folder.failed());
+                        }
                     }
                 }
                 Event::Keystroke(keystroke) => match self.keystrokes {
@@ -88,7 +104,16 @@ impl<W: Write> Writer<W> {
                     _ => continue,
                 },
             }
+            let before = self.buffer.len();
             self.format.event(&event, &mut self.buffer);
+            if let Some(counters) = &self.counters {
+                count(counters, &event);
+                // A table has no line for some.
+                if self.buffer.len() > before {
+                    counters.record(&event);
+                    self.known.push(known);
+                }
+            }
         }
         if self.buffer.len() >= WRITE_AT { self.flush() } else { Ok(()) }
     }
@@ -118,7 +143,7 @@ impl<W: Write> Writer<W> {
 
     /// Whether evidence could not be saved.
     pub(super) fn evidence_failed(&self) -> bool {
-        self.evidence.as_ref().is_some_and(EvidenceFolder::has_failed)
+        self.evidence.as_ref().is_some_and(|folder| folder.failed() > 0)
     }
 
     pub(super) fn finish(&mut self, summary: &Summary) -> io::Result<()> {
@@ -130,6 +155,25 @@ impl<W: Write> Writer<W> {
         self.out.write_all(&self.buffer)?;
         self.buffer.clear();
         self.written = Instant::now();
-        self.out.flush()
+        self.out.flush()?;
+        if let Some(counters) = &self.counters {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            for known in self.known.drain(..) {
+                let known = Duration::from_nanos(u64::try_from(known.as_nanos()).unwrap_or_default());
+                counters.record_written(now.saturating_sub(known));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Sessions by verdict when they end, and alerts.
+fn count(counters: &Counters, event: &Event) {
+    match event {
+        Event::Session(session) if session.report.state != SessionState::Open && session.report.is_session() => {
+            counters.session_ended(session.verdict());
+        }
+        Event::Alert(alert) => counters.alert(alert.finding.severity),
+        _ => {}
     }
 }

@@ -180,15 +180,33 @@ impl Lab {
         })
     }
 
+    /// Starts the sensor with things said in its environment, and waits until it captures.
+    pub(crate) fn sensor_with(&self, args: &[&str], environment: &[(&str, &str)]) -> Sensor {
+        let sensor = self.start_in(&[&["--as-root"], args].concat(), environment, Lines::of);
+        sensor.wait_for_log("capturing on");
+        sensor
+    }
+
+    /// Starts the sensor without leave to be root, and waits until it captures.
+    pub(crate) fn sensor_by_user(&self, args: &[&str]) -> Sensor {
+        let sensor = self.start_in(args, &[], Lines::of);
+        sensor.wait_for_log("capturing on");
+        sensor
+    }
+
     fn start(&self, args: &[&str]) -> Sensor {
         self.start_with(args, Lines::of)
     }
 
     fn start_with(&self, args: &[&str], read: impl FnOnce(ChildStdout) -> Lines) -> Sensor {
+        self.start_in(&[&["--as-root"], args].concat(), &[], read)
+    }
+
+    fn start_in(&self, args: &[&str], environment: &[(&str, &str)], read: impl FnOnce(ChildStdout) -> Lines) -> Sensor {
         let program = command([]);
         let mut inside = Command::new("ip");
         inside.args(["netns", "exec", &self.name]).arg(program.get_program());
-        inside.args(["-v", "live", "--as-root"]).args(args).current_dir(super::program::repository());
+        inside.args(["-v", "live"]).args(args).envs(environment.iter().copied()).current_dir(super::program::repository());
         inside.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = inside.spawn().unwrap();
         let (stdout, stderr) = (read(child.stdout.take().unwrap()), Lines::of(child.stderr.take().unwrap()));
@@ -264,6 +282,16 @@ pub(crate) struct Ended {
 impl Sensor {
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Its process. `ip` has become it.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The last line of the log with these words.
+    pub(crate) fn logged(&self, words: &str) -> String {
+        self.stderr.now().into_iter().rfind(|line| line.contains(words)).unwrap()
     }
 
     /// The records so far.

@@ -1,8 +1,8 @@
 //! What a tap counts, for whoever wants to know while it runs.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-/// Counters of one interface. They only grow.
+/// Counters of one interface, which only grow, and whether it is open.
 #[derive(Debug, Default)]
 pub struct TapCounters {
     frames: AtomicU64,
@@ -11,6 +11,7 @@ pub struct TapCounters {
     lost_interface: AtomicU64,
     waits: AtomicU64,
     reopened: AtomicU64,
+    is_open: AtomicBool,
 }
 
 /// The counters at one time.
@@ -18,7 +19,7 @@ pub struct TapCounters {
 pub struct TapCounts {
     /// Frames that were read.
     pub frames: u64,
-    /// Their captured bytes.
+    /// Their bytes on the wire.
     pub bytes: u64,
     /// Frames that the kernel had no room for in the ring.
     pub lost_kernel: u64,
@@ -26,7 +27,7 @@ pub struct TapCounts {
     pub lost_interface: u64,
     /// How often the tap had to wait because whoever takes the frames was behind.
     pub waits: u64,
-    /// How often the interface was opened again after it had vanished.
+    /// How often the interface was opened after the start: it was down, or had vanished.
     pub reopened: u64,
 }
 
@@ -44,12 +45,25 @@ impl TapCounters {
         }
     }
 
-    pub(super) fn on_frames(&self, frames: usize, bytes: usize) {
-        self.frames.fetch_add(frames as u64, Relaxed);
-        self.bytes.fetch_add(bytes as u64, Relaxed);
+    /// Whether the interface is open: it may be down for all that, but has not vanished.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.is_open.load(Relaxed)
     }
 
-    pub(super) fn on_lost(&self, kernel: u64, interface: u64) {
+    /// Says whether it is.
+    pub fn set_open(&self, is_open: bool) {
+        self.is_open.store(is_open, Relaxed);
+    }
+
+    /// Counts frames that were read, and their bytes on the wire.
+    pub fn on_frames(&self, frames: u64, bytes: u64) {
+        self.frames.fetch_add(frames, Relaxed);
+        self.bytes.fetch_add(bytes, Relaxed);
+    }
+
+    /// Counts frames that were lost.
+    pub fn on_lost(&self, kernel: u64, interface: u64) {
         self.lost_kernel.fetch_add(kernel, Relaxed);
         self.lost_interface.fetch_add(interface, Relaxed);
     }

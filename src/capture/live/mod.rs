@@ -147,11 +147,16 @@ impl Opened {
         self.taps.iter().map(|(tap, _)| tap.counters()).collect()
     }
 
-    /// Begins to read, in one thread an interface.
+    /// Begins to read, in one thread an interface. There `begin` comes first, with the name of the interface, for what holds for one
+    /// thread (privileges, say); what it gives is done in each round of that thread. All have begun when this returns.
     ///
     /// # Errors
-    /// Where there can be no more threads.
-    pub fn start(self) -> io::Result<(LiveMerge, Capturing)> {
+    /// Where there can be no more threads, or one has not begun.
+    pub fn start<B: Fn()>(
+        self,
+        begin: impl Fn(&str) -> io::Result<B> + Clone + Send + 'static,
+    ) -> io::Result<(LiveMerge, Capturing)> {
+        let (tell, told) = bounded(self.taps.len());
         let (full, queue) = bounded::<FrameBatch>(BATCHES.saturating_mul(self.taps.len().max(1)));
         let stop = Arc::new(AtomicBool::new(false));
         let (mut back, mut threads) = (Vec::new(), Vec::new());
@@ -164,7 +169,21 @@ impl Opened {
             back.push(give);
             let channels = Channels { full: full.clone(), empty: take, stop: Arc::clone(&stop) };
             let name = format!("capture {}", tap.name());
-            threads.push(thread::Builder::new().name(name).spawn(move || tap.run(&channels))?);
+            let (begin, tell) = (begin.clone(), tell.clone());
+            let run = move || match begin(tap.name()) {
+                Ok(beat) => {
+                    // There is room for each.
+                    let _ = tell.try_send(Ok(()));
+                    drop(tell);
+                    tap.run(&channels, beat);
+                }
+                Err(error) => drop(tell.try_send(Err(error))),
+            };
+            threads.push(thread::Builder::new().name(name).spawn(run)?);
+        }
+        drop(tell);
+        for _ in &threads {
+            told.recv().unwrap_or_else(|_| Err(io::Error::other("one has failed at its start")))?;
         }
         Ok((LiveMerge::new(queue, back), Capturing { threads, stop }))
     }

@@ -70,12 +70,13 @@ pub(super) struct Tap {
 
 impl Tap {
     pub(super) fn new(name: String, input: u32, ring: Option<Ring>, options: Arc<LiveOptions>) -> Self {
-        let now = Instant::now();
+        let (now, counters) = (Instant::now(), Arc::new(TapCounters::default()));
+        counters.set_open(ring.is_some());
         Self {
             name,
             input,
             options,
-            counters: Arc::default(),
+            counters,
             ring,
             is_down: false,
             up_to: Timestamp::MIN,
@@ -96,9 +97,11 @@ impl Tap {
         Arc::clone(&self.counters)
     }
 
-    /// Reads until it is asked to end, or nobody takes the frames any more.
-    pub(super) fn run(mut self, channels: &Channels) {
+    /// Reads until it is asked to end, or nobody takes the frames any more. Does `beat` each round: at least every 20 ms, unless
+    /// whoever takes the frames is behind.
+    pub(super) fn run(mut self, channels: &Channels, beat: impl Fn()) {
         while let Some(mut batch) = self.next_batch(&channels.empty) {
+            beat();
             batch.clear(self.input);
             let before = wall_clock();
             if self.ending.is_none() && channels.stop.load(Ordering::Relaxed) {
@@ -107,7 +110,8 @@ impl Tap {
             let read = self.read(&mut batch, before);
             let has_ended = self.has_ended(&batch, read, before);
             self.add_losses(&mut batch, has_ended);
-            self.counters.on_frames(batch.frames.len(), batch.data.len());
+            self.counters
+                .on_frames(batch.frames.len() as u64, batch.frames.iter().map(|frame| u64::from(frame.original_len)).sum());
             batch.up_to = self.up_to;
             if channels.full.send(batch).is_err() || has_ended {
                 return;
@@ -222,6 +226,7 @@ impl Tap {
     }
 
     fn lose(&mut self, why: &str) {
+        self.counters.set_open(false);
         warn!("{} has vanished ({why}); it is captured on again when it comes back", self.name);
         self.ask_for_losses();
         self.ring = None;
@@ -234,8 +239,9 @@ impl Tap {
         }
         self.looked = Instant::now();
         if let Ok(ring) = Ring::open(&self.name, &self.options) {
-            info!("{} is captured on", self.name);
             self.counters.on_reopened();
+            self.counters.set_open(true);
+            info!("{} is captured on", self.name);
             self.ring = Some(ring);
         }
     }

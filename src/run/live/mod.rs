@@ -3,23 +3,29 @@
 //! The taps have a thread each; everything else is done in this one. It looks at a clock only to flush what was
 //! written: time comes with the batches.
 
-mod gauges;
+mod confined;
 mod signals;
 mod sink;
+mod standing;
 
 use std::{
-    env, io,
+    env, fs, io,
     path::PathBuf,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use tracing::{debug, error, info, warn};
 
-use self::{gauges::Gauges, signals::Signals, sink::Sink};
+use self::{signals::Signals, sink::Sink, standing::Standing};
 use super::{
     ExitStatus, Failure,
+    counters::Counters,
     evidence::EvidenceFolder,
+    health::Health,
+    metrics::Endpoint,
     offline::input_name,
+    service::Service,
     writer::{Look, Writer},
 };
 use crate::{
@@ -40,25 +46,30 @@ const LONGEST_WAIT: Duration = Duration::from_millis(100);
 /// Results are written at most so long after they became known.
 const WRITE_AFTER: Duration = Duration::from_millis(100);
 
-/// How often it is logged how things stand.
-const TELL_EVERY: Duration = Duration::from_secs(60);
-
-/// Captures and analyses until a signal.
+/// Captures and analyses until a signal; `endpoint` listens for whoever asks for metrics.
 ///
 /// # Errors
-/// Of opening interfaces and files, and of writing results.
-pub(super) fn live(mut config: LiveConfig, evidence: Option<EvidenceFolder>) -> Result<ExitStatus, Failure> {
+/// Of opening interfaces and files, of giving up privileges, and of writing results.
+pub(super) fn live(
+    mut config: LiveConfig,
+    evidence: Option<EvidenceFolder>,
+    endpoint: Option<Endpoint>,
+) -> Result<ExitStatus, Failure> {
     let started = Instant::now();
     let signals = Signals::take().map_err(|error| Failure::Input(format!("signals: {error}")))?;
     let opened = Opened::open(&config.interfaces, &options(&config)).map_err(|error| Failure::Input(error.to_string()))?;
     let (sink, is_new) = open_sink(config.output.as_ref())?;
-    let gauges = Gauges::new(opened.counters());
+    let (service, health) = (Service::from_environment(), Arc::new(Health::default()));
+    let counters = Arc::new(Counters::new(told_names(&config).zip(opened.counters()), 1));
     let stamps = opened.stamps();
     let stamped_by = if stamps == Stamps::Adapter { "adapter" } else { "host" };
     let context = context(&config, stamps);
-    // Here rights can be given up: from now on interfaces are only opened again (by the capture threads, which `start` begins), claims
-    // read and results written.
-    let (merge, capturing) = opened.start().map_err(|error| Failure::Input(format!("capture threads: {error}")))?;
+    // Here rights are given up: from now on interfaces are only opened again (by the capture threads, which `start` begins), claims
+    // read and results written. This thread comes last, since those that it starts have what is left to it.
+    let needs = confined::analysing(&config, evidence.as_ref().map(EvidenceFolder::path));
+    let begun = opened.start(begin_capture(&config, &health));
+    let (merge, capturing) = begun.map_err(|error| Failure::Input(format!("capture threads: {error}")))?;
+    confined::analyse(&needs)?;
     info!("capturing on {}; stamped by the {stamped_by}", config.interfaces.join(", "));
 
     let look = Look { format: config.format, color: config.color, keystrokes: config.keystrokes, live: true };
@@ -66,7 +77,11 @@ pub(super) fn live(mut config: LiveConfig, evidence: Option<EvidenceFolder>) -> 
     let (vlan_in_key, all_flows, report_every) = (config.vlan_in_key, config.all_flows, config.report_every);
     let keystrokes = config.keystrokes.is_some();
     let limits = EngineLimits { vlan_in_key, all_flows, slices, keystrokes, report_every, ..EngineLimits::default() };
-    let mut writer = Writer::new(look, context, evidence, sink);
+    counters.flows_max.set(limits.flows.max_flows as u64);
+    if let Some(claims) = &config.claims {
+        counters.claims_read(Some(&claims.sha256));
+    }
+    let mut writer = Writer::new(look, context, evidence, sink).counting(Arc::clone(&counters));
     writer.begin_file(is_new);
     let correlator = Correlator::new(config.claims.take()).with_pseudonyms(config.pseudonyms.clone());
     let mut sensor = Sensor {
@@ -74,8 +89,8 @@ pub(super) fn live(mut config: LiveConfig, evidence: Option<EvidenceFolder>) -> 
         engine: Engine::new(limits).with_pseudonyms(config.pseudonyms.clone()),
         correlator: correlator.learning(config.learning),
         writer,
-        gauges,
-        told: started,
+        standing: Standing::begin(counters, health, service, endpoint)
+            .map_err(|error| Failure::Input(format!("--metrics and watchdog: {error}")))?,
     };
     let outcome = sensor.run(&signals, capturing, &mut config).and_then(|()| sensor.finish(&config, started));
     match config.output {
@@ -90,9 +105,7 @@ struct Sensor {
     engine: Engine,
     correlator: Correlator,
     writer: Writer<Sink>,
-    gauges: Gauges,
-    /// When it was last told how things stand.
-    told: Instant,
+    standing: Standing,
 }
 
 impl Sensor {
@@ -102,15 +115,18 @@ impl Sensor {
         loop {
             if signals.is_end() && !std::mem::replace(&mut is_ending, true) {
                 info!("ending");
+                self.standing.stopping();
                 capturing.stop();
             }
             if signals.take_reload() {
+                self.standing.reloading();
                 self.reload(config)?;
+                self.standing.ready();
             }
             let received = self.merge.receive(LONGEST_WAIT);
             self.handle()?;
             self.writer.flush_after(WRITE_AFTER)?;
-            self.tell();
+            self.standing.round();
             if received == Received::End {
                 capturing.join();
                 return Ok(());
@@ -132,7 +148,10 @@ impl Sensor {
             self.engine.advance(time);
             self.observe()?;
         }
-        self.gauges.note(self.merge.queued(), &self.engine, &self.correlator);
+        let counters = &self.standing.counters;
+        counters.queued.set(self.merge.queued() as u64);
+        counters.alerted.set(self.correlator.alerted() as u64);
+        counters.engines.iter().for_each(|counters| counters.note(&self.engine));
         Ok(())
     }
 
@@ -146,20 +165,27 @@ impl Sensor {
     /// Reads the configuration and claims again, all or nothing, and opens the output again. What goes wrong is logged, and all
     /// stays as it was.
     fn reload(&mut self, config: &mut LiveConfig) -> io::Result<()> {
-        let read = read_again(config.color);
-        self.gauges.on_reload(read.is_err());
-        match read {
+        match read_again(config.color) {
             Ok(new) => self.take_over(new, config),
-            Err(mistakes) => error!("configuration and claims were not read again, the old ones stay:\n{mistakes}"),
+            Err(mistakes) => {
+                self.standing.counters.claims_failed();
+                error!("configuration and claims were not read again, the old ones stay:\n{mistakes}");
+            }
         }
         let Some(path) = &config.output else { return Ok(()) };
+        if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            // A pipe or a device is not rotated, and cannot be opened again behind the guard.
+            return Ok(());
+        }
         match Sink::append(path) {
             Ok((sink, is_new)) => {
                 debug!("{} was opened again", path.display());
                 self.writer.redirect(sink, is_new)
             }
             Err(problem) => {
-                error!("{}: {problem}; results go to the file that was open", path.display());
+                let takes =
+                    if problem.kind() == io::ErrorKind::PermissionDenied { " (another folder takes a restart)" } else { "" };
+                error!("{}: {problem}{takes}; results go to the file that was open", path.display());
                 Ok(())
             }
         }
@@ -171,6 +197,8 @@ impl Sensor {
         if !fixed.is_empty() {
             warn!("{} changed: that takes a restart", fixed.join(", "));
         }
+        let sha256 = new.claims.as_ref().map(|claims| claims.sha256.as_str());
+        self.standing.counters.claims_read(sha256);
         if let Some(claims) = &new.claims {
             info!("claims were read again: {} identities, SHA-256 {}", claims.identities.len(), claims.sha256);
         }
@@ -178,14 +206,6 @@ impl Sensor {
         self.correlator.replace_claims(new.claims);
         self.correlator.learn(new.learning);
         config.output = new.output;
-    }
-
-    /// With -v, now and then how things stand.
-    fn tell(&mut self) {
-        if self.told.elapsed() >= TELL_EVERY {
-            self.told = Instant::now();
-            debug!("{}", self.gauges);
-        }
     }
 
     /// Ends all sessions and writes the summary.
@@ -199,8 +219,8 @@ impl Sensor {
             alerts: self.writer.alerts,
             implausible: self.writer.implausible,
             elapsed_s: started.elapsed().as_secs_f64(),
-            lost: self.gauges.lost(),
-            inputs: inputs(config, &self.gauges),
+            lost: self.standing.counters.lost(),
+            inputs: inputs(config, &self.standing.counters),
         };
         self.writer.finish(&summary)?;
         Ok(if self.writer.evidence_failed() { ExitStatus::Internal } else { ExitStatus::Ok })
@@ -226,10 +246,9 @@ fn open_sink(path: Option<&PathBuf>) -> Result<(Sink, bool), ConfigError> {
 
 /// What is the same in all records.
 fn context(config: &LiveConfig, stamps: Stamps) -> Context {
-    let name = |name: &String| escape::text(input_name(name, config.pseudonyms.as_deref()).as_bytes());
     Context {
         sensor: config.claims.as_ref().and_then(|claims| claims.sensor.name.clone()),
-        inputs: config.interfaces.iter().map(name).collect(),
+        inputs: told_names(config).map(|name| escape::text(name.as_bytes())).collect(),
         timestamps: match stamps {
             Stamps::Host => TimestampSource::Host,
             Stamps::Adapter => TimestampSource::Adapter,
@@ -237,13 +256,25 @@ fn context(config: &LiveConfig, stamps: Stamps) -> Context {
     }
 }
 
-fn inputs(config: &LiveConfig, gauges: &Gauges) -> Vec<InputSummary> {
-    let frames = gauges.taps.iter().map(|tap| tap.get().frames);
-    let summary = |(name, frames): (&String, u64)| {
-        let path = input_name(name, config.pseudonyms.as_deref());
-        InputSummary { path, status: InputState::Ok, error: None, frames }
-    };
-    config.interfaces.iter().zip(frames).map(summary).collect()
+/// The interfaces as whoever is told of them knows them.
+fn told_names(config: &LiveConfig) -> impl Iterator<Item = String> {
+    config.interfaces.iter().map(|name| input_name(name, config.pseudonyms.as_deref()))
+}
+
+/// What comes first in each capture thread; it gives what is done each round there.
+fn begin_capture(config: &LiveConfig, health: &Arc<Health>) -> impl Fn(&str) -> io::Result<Box<dyn Fn()>> + Clone + Send + use<> {
+    let needs = Arc::new(confined::capturing(&config.interfaces));
+    let (health, pseudonyms) = (Arc::clone(health), config.pseudonyms.clone());
+    move |interface| {
+        confined::capture(interface, &needs)?;
+        let beat = health.expect(&format!("capture of {}", input_name(interface, pseudonyms.as_deref())));
+        Ok(Box::new(move || beat.mark()))
+    }
+}
+
+fn inputs(config: &LiveConfig, counters: &Counters) -> Vec<InputSummary> {
+    let summary = |(path, frames)| InputSummary { path, status: InputState::Ok, error: None, frames };
+    told_names(config).zip(counters.frames()).map(summary).collect()
 }
 
 fn options(config: &LiveConfig) -> LiveOptions {

@@ -1,0 +1,72 @@
+//! What a sensor keeps once everything is open, thread by thread; see [`guard`].
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use tracing::{debug, info, warn};
+
+use crate::{
+    config::LiveConfig,
+    run::guard::{self, Calls, GuardError, Needs, Report, Role, State},
+};
+
+/// Where the kernel tells of interfaces.
+const INTERFACES: &str = "/sys/class/net";
+
+/// What capturing takes: what the kernel tells of the interfaces, from which libpcap reads what they dropped.
+pub(super) fn capturing(interfaces: &[String]) -> Needs {
+    // The folder around that of the interface: one that is made anew has a new folder.
+    let around = |name: &String| Some(fs::canonicalize(Path::new(INTERFACES).join(name)).ok()?.parent()?.to_owned());
+    let mut read: Vec<_> = interfaces.iter().filter_map(around).collect();
+    read.sort_unstable();
+    read.dedup();
+    Needs { read, ..Needs::default() }
+}
+
+/// What everything else takes: to read configuration and claims again, to open the output again, to save evidence.
+pub(super) fn analysing(config: &LiveConfig, evidence: Option<&Path>) -> Needs {
+    Needs {
+        read: config.files.clone(),
+        write: config.output.iter().cloned().chain(evidence.map(PathBuf::from)).collect(),
+        connect: Vec::new(),
+    }
+}
+
+/// Confines a thread that captures.
+///
+/// # Errors
+/// As [`guard::enter`].
+pub(super) fn capture(interface: &str, needs: &Needs) -> io::Result<()> {
+    let report = guard::enter(Role::Capturing, needs).map_err(io::Error::other)?;
+    debug!("capture of {interface}: {report}");
+    Ok(())
+}
+
+/// Confines this thread and those that it starts from now on, and says once what holds.
+///
+/// # Errors
+/// As [`guard::enter`].
+pub(super) fn analyse(needs: &Needs) -> Result<(), GuardError> {
+    let report = guard::enter(Role::Analysing, needs)?;
+    tell(&report);
+    Ok(())
+}
+
+fn tell(report: &Report) {
+    if report.files.state == State::None || report.calls != Calls::Filtered {
+        warn!("this kernel does not limit the sensor as it could: {report}");
+    } else {
+        info!("{report}");
+    }
+    if report.files.state != State::None {
+        for path in &report.files.fixed {
+            warn!(
+                "{}: its folder belongs to the whole system and stays closed; if the file is replaced or rotated, the sensor has to be \
+                 started again. Give it a folder of its own",
+                path.display()
+            );
+        }
+    }
+}
