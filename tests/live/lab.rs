@@ -329,6 +329,11 @@ impl Sensor {
         });
     }
 
+    /// Whether it runs no more.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Asks it to end, and waits until it has.
     pub(crate) fn stop(self) -> Ended {
         self.signal(Signal::TERM);

@@ -70,3 +70,16 @@ fn tell(report: &Report) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_tells_of_an_interface_is_open_to_its_capture() {
+        let needs = capturing(&["lo".to_owned(), "any".to_owned(), "lo".to_owned()]);
+        let drops = fs::canonicalize("/sys/class/net/lo/statistics/rx_dropped").unwrap();
+        assert!(needs.read.len() == 1 && needs.write.is_empty() && needs.connect.is_empty(), "{needs:?}");
+        assert!(drops.starts_with(&needs.read[0]) && !Path::new("/sys/devices").starts_with(&needs.read[0]), "{needs:?}");
+    }
+}
