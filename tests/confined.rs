@@ -269,6 +269,34 @@ fn metrics_are_those_of_the_summary() {
     assert_eq!(value("keywitness_evidence_errors_total"), 0.0);
 }
 
+#[test]
+fn metrics_name_interfaces_as_records_do() {
+    let Some(lab) = Lab::new("names") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    fs::write(&key, "0123456789abcdeffedcba98765432101032547698badcfeefcdab8967452301").unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    let claims_file = folder.path().join("claims.toml");
+    claims(&claims_file, "Seattle, US");
+    lab.pair("out", "tap");
+    let args = ["-i", "tap", "--metrics", "0", "--format", "ndjson", "--pseudonymize", key.to_str().unwrap()];
+    let sensor = lab.sensor(&[&args[..], &["--claims", claims_file.to_str().unwrap()]].concat());
+    sensor.wait_for_log("metrics at");
+    let (_, page) = get(&lab, &sensor, "/metrics");
+    lab.ip("link del tap");
+    sensor.wait_for_log("tap has vanished");
+    let (_, problem) = get(&lab, &sensor, "/healthz");
+    // The key is among what is read again.
+    sensor.signal(Signal::HUP);
+    sensor.wait_for_log("claims were read again");
+    let summary = sensor.stop().summary();
+    let name = summary["inputs"][0]["path"].as_str().unwrap();
+    assert_ne!(name, "tap");
+    assert_eq!(problem, format!("interface {name} is not open\n"));
+    assert_eq!(metric(&page, &format!("keywitness_interface_up{{interface=\"{name}\"}}")), Some(1.0), "{page}");
+    assert!(!page.contains("\"tap\""));
+}
+
 /// What a service manager hears; the socket is in the file system, as systemd's.
 #[test]
 fn the_service_manager_hears_of_the_start_the_reload_the_watchdog_and_the_end() {
@@ -345,7 +373,7 @@ fn a_sensor_that_stands_still_starves_the_watchdog() {
             break;
         }
     }
-    assert!(sensor.has_logged("ERROR watchdog: engine has not moved"));
+    sensor.wait_for_log("ERROR watchdog: engine has not moved");
     sensor.signal(Signal::KILL);
     assert_eq!(sensor.ended().status, None);
 }

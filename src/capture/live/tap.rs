@@ -13,7 +13,7 @@ use crossbeam::channel::{Receiver, Sender, TryRecvError};
 use tracing::{info, warn};
 
 use super::{
-    LiveOptions,
+    LiveOptions, Problem,
     batch::FrameBatch,
     counters::TapCounters,
     ring::{Read, Ring, Waited},
@@ -62,6 +62,8 @@ pub(super) struct Tap {
     ending: Option<(Timestamp, Instant)>,
     /// Its stamps were said to be off the clock.
     told_of_clock: bool,
+    /// It was said that the interface is there and cannot be opened again.
+    told_of_failure: bool,
     /// When losses were told last.
     warned: Option<Instant>,
     /// Frames that were lost and not told with a batch yet.
@@ -84,6 +86,7 @@ impl Tap {
             looked: now,
             ending: None,
             told_of_clock: false,
+            told_of_failure: false,
             warned: None,
             lost: 0,
         }
@@ -238,11 +241,19 @@ impl Tap {
             return;
         }
         self.looked = Instant::now();
-        if let Ok(ring) = Ring::open(&self.name, &self.options) {
-            self.counters.on_reopened();
-            self.counters.set_open(true);
-            info!("{} is captured on", self.name);
-            self.ring = Some(ring);
+        match Ring::open(&self.name, &self.options) {
+            Ok(ring) => {
+                self.counters.on_reopened();
+                self.counters.set_open(true);
+                info!("{} is captured on", self.name);
+                self.ring = Some(ring);
+                self.told_of_failure = false;
+            }
+            Err(Problem::Missing | Problem::Down) => {}
+            Err(problem) if !std::mem::replace(&mut self.told_of_failure, true) => {
+                warn!("{} is there and cannot be captured on: {problem}", self.name);
+            }
+            Err(_) => {}
         }
     }
 }

@@ -118,7 +118,7 @@ impl Sensor {
                 self.standing.stopping();
                 capturing.stop();
             }
-            if signals.take_reload() {
+            if !is_ending && signals.take_reload() {
                 self.standing.reloading();
                 self.reload(config)?;
                 self.standing.ready();
