@@ -8,6 +8,7 @@ use std::{
 use community_id::calculate_community_id;
 use sha2::{Digest, Sha256};
 
+use super::Shard;
 use crate::{
     time::Timestamp,
     wire::{Ip, Tunnel},
@@ -134,6 +135,13 @@ impl FlowKey {
     #[must_use]
     pub fn in_tunnel(self, tunnel: Option<Tunnel>) -> Self {
         Self { gre: tunnel.and_then(|tunnel| tunnel.key).unwrap_or_default(), ..self }
+    }
+
+    /// The part of the traffic that it belongs to.
+    #[must_use]
+    #[inline]
+    pub fn shard(&self) -> Shard {
+        Shard::of_words(self.low, self.high)
     }
 
     /// The same flow under other addresses.

@@ -16,7 +16,7 @@ mod table;
 pub use fragments::{FragmentKey, FragmentLimits, FragmentTable, Joined, Reassembled};
 pub use half::{Arrival, Half, Traffic};
 pub use key::{End, Endpoint, FlowKey, SessionId, TransportKind};
-pub use share::Share;
+pub use share::{SHARDS, Shard, Share, per_shard};
 pub use side::{Evidence, PerSide, Side};
 pub use slim::Slim;
 pub use stack::StackMarks;

@@ -1,4 +1,4 @@
-//! Which of several engines a packet belongs to.
+//! Which part of the traffic a packet belongs to, and which of several engines.
 
 use std::hash::BuildHasher;
 
@@ -7,20 +7,55 @@ use foldhash::fast::FixedState;
 use crate::wire::Ip;
 
 /// Parts of the traffic that are never divided; a multiple of all usual numbers of processors.
-const SHARDS: u64 = 256;
+pub const SHARDS: usize = 256;
 
-/// One engine's share of the traffic: every packet between two addresses belongs to one engine, whatever its ports, so that what
-/// belongs together meets (fragments, several sessions of one pair, copies from several mirrors).
+/// One of [`SHARDS`] parts of the traffic: every packet between two addresses is in one, whatever its ports, so that what belongs
+/// together meets (fragments, several sessions of one pair, copies from several mirrors). What has a bound has it by shard: what
+/// is dropped of one depends on its own traffic, and not on how many engines share the work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard(u8);
+
+impl Shard {
+    /// The shard of what passes between two addresses; the same whichever of them sent.
+    #[must_use]
+    #[inline]
+    pub fn of(a: Ip, b: Ip) -> Self {
+        if a <= b { Self::of_words(a.words(), b.words()) } else { Self::of_words(b.words(), a.words()) }
+    }
+
+    /// The same of addresses in order.
+    #[inline]
+    pub(super) fn of_words([a0, a1]: [u64; 2], [b0, b1]: [u64; 2]) -> Self {
+        // Not seeded: whoever wants all of their packets in one shard has but to keep their address.
+        let hash = FixedState::default().hash_one([a0, a1, b0, b1]);
+        Self((hash >> 32) as u8)
+    }
+
+    /// From 0 to below [`SHARDS`].
+    #[must_use]
+    #[inline]
+    pub const fn index(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// What of a limit falls to each shard: it is divided evenly, and rounded up.
+#[must_use]
+pub const fn per_shard(limit: usize) -> usize {
+    limit.div_ceil(SHARDS)
+}
+
+/// One engine's share of the traffic: some of the shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
-    index: u64,
-    of: u64,
+    index: usize,
+    of: usize,
 }
 
 impl Share {
     /// The shares of so many engines, 256 at most; with 0 there is one.
     pub fn all(engines: usize) -> impl Iterator<Item = Self> {
-        let of = (engines as u64).clamp(1, SHARDS);
+        let of = engines.clamp(1, SHARDS);
         (0..of).map(move |index| Self { index, of })
     }
 
@@ -28,10 +63,7 @@ impl Share {
     #[must_use]
     #[inline]
     pub fn owns(self, a: Ip, b: Ip) -> bool {
-        let ([a0, a1], [b0, b1]) = if a <= b { (a.words(), b.words()) } else { (b.words(), a.words()) };
-        // Not seeded: whoever wants all of their packets in one share has but to keep their address.
-        let hash = FixedState::default().hash_one([a0, a1, b0, b1]);
-        (hash >> 32) % SHARDS % self.of == self.index
+        Shard::of(a, b).index() % self.of == self.index
     }
 }
 

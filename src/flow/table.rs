@@ -1,5 +1,8 @@
 //! The flow table: bounded by a cap, aged by stream time, counting what it drops.
 //!
+//! Each shard of the traffic has its part of the cap, and is gone through by itself where room must be made: so what is dropped
+//! depends on the shard's traffic alone, and not on the number of engines.
+//!
 //! Ageing costs nothing per packet. Each flow lies in one bucket of a wheel of seconds; when its second comes, its
 //! real deadline is worked out from when it was last seen, and it goes or moves on.
 
@@ -7,20 +10,25 @@ use std::hash::{BuildHasher, Hash, Hasher};
 
 use foldhash::quality::RandomState;
 
-use super::{End, Evidence, FlowKey, PerSide, Side, Slim, TransportKind, index::Index, prefetch::prefetch, slots::Slots};
+use super::{
+    End, Evidence, FlowKey, PerSide, SHARDS, Shard, Side, Slim, TransportKind, index::Index, per_shard, prefetch::prefetch,
+    slots::Slots,
+};
 use crate::time::{Span, Timestamp};
 
 /// Buckets of the wheel, one a second; later deadlines are looked at again when the last bucket comes.
 const WHEEL_SECONDS: usize = 512;
 
-/// Slots that an eviction looks at for the least useful flow.
-const EVICTION_SAMPLE: u32 = 64;
+/// Places that are looked at for the least useful flow.
+const SAMPLE: u32 = 64;
+
+/// Places that are looked at, at most, where few flows come into question.
+const FEW: u32 = 4 * SAMPLE;
 
 /// Limits of a table.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Flows held at most: 128 bytes each, and some 500 more as long as one may become a session. So the default is 310 MiB of
-    /// usual flows, and 1.3 GiB of SYNs that nobody answers.
+    /// Flows held at most, 128 bytes each; of one shard [`per_shard`] of them.
     pub max_flows: usize,
     /// A TCP flow that never got an answer goes after this time without a packet.
     pub unanswered: Span,
@@ -81,6 +89,7 @@ pub struct Flow<T> {
     pub slim: Slim,
     /// The second in which the wheel looks at it, cut to 32 bits; 0 for none. A look too many does no harm.
     due: u32,
+    shard: Shard,
 }
 
 /// What the table must know of what is attached to a flow.
@@ -110,7 +119,14 @@ impl<T: Attached> Flow<T> {
             attached: None,
             slim: Slim::default(),
             due: 0,
+            shard: key.shard(),
         }
+    }
+
+    /// The part of the traffic that it belongs to.
+    #[must_use]
+    pub const fn shard(&self) -> Shard {
+        self.shard
     }
 
     /// The role of an end.
@@ -161,14 +177,26 @@ pub struct KeyHash(u32);
 #[derive(Debug)]
 pub struct FlowTable<T> {
     limits: Limits,
+    /// Flows of one shard at most.
+    most: usize,
     index: Index,
     /// Seeded anew in every run: the keys are anybody's.
     hasher: RandomState,
     slots: Slots<Flow<T>>,
     wheel: Vec<Vec<FlowId>>,
     wheel_second: i64,
-    hand: u32,
+    /// Where in each shard the next search begins, by what is searched for.
+    hands: [Vec<u32>; 2],
     evicted: u64,
+}
+
+/// What is searched for in a shard: each search goes on where the last one of its kind ended.
+#[derive(Clone, Copy, Debug)]
+enum Hand {
+    /// Any flow.
+    Flow,
+    /// One that a caller describes.
+    Some,
 }
 
 impl<T: Attached> FlowTable<T> {
@@ -177,12 +205,13 @@ impl<T: Attached> FlowTable<T> {
     pub fn new(limits: Limits) -> Self {
         Self {
             limits,
+            most: per_shard(limits.max_flows).max(1),
             index: Index::new(),
             hasher: RandomState::default(),
-            slots: Slots::new(),
+            slots: Slots::new(SHARDS),
             wheel: (0..WHEEL_SECONDS).map(|_| Vec::new()).collect(),
             wheel_second: i64::MIN,
-            hand: 0,
+            hands: [(); 2].map(|()| vec![0; SHARDS]),
             evicted: 0,
         }
     }
@@ -263,15 +292,18 @@ impl<T: Attached> FlowTable<T> {
         self.slots.get_mut(id.0)
     }
 
-    /// Adds a flow whose key is not in the table. Where the table is full, the least useful of a sample of flows makes
-    /// room and is handed back.
+    /// Adds a flow whose key is not in the table. Where its shard has no room, the least useful of a sample of its flows
+    /// goes and is handed back.
     pub fn insert(&mut self, flow: Flow<T>) -> (FlowId, Option<Flow<T>>) {
-        let evicted = if self.index.len() >= self.limits.max_flows { self.evict() } else { None };
+        let shard = flow.shard;
+        let evicted = if self.slots.len(shard.index()) >= self.most { self.evict(shard) } else { None };
         if self.wheel_second == i64::MIN {
             self.wheel_second = flow.last_time.as_nanos().div_euclid(1_000_000_000);
         }
         let hash = self.hash(&flow.key);
-        let id = FlowId(self.slots.insert(flow));
+        let Some(id) = self.slots.insert(shard.index(), flow).map(FlowId) else {
+            return (FlowId(u32::MAX), evicted); // there is a group for each shard
+        };
         self.index.insert(hash.0, id.0);
         self.schedule(id);
         (id, evicted)
@@ -279,9 +311,18 @@ impl<T: Attached> FlowTable<T> {
 
     /// Takes a flow out.
     pub fn remove(&mut self, id: FlowId) -> Option<Flow<T>> {
-        let flow = self.slots.remove(id.0)?;
+        let shard = self.get(id)?.shard;
+        let flow = self.slots.remove(shard.index(), id.0)?;
         self.index.remove(self.hash(&flow.key).0, id.0);
         Some(flow)
+    }
+
+    /// Takes out, of a sample of a shard's flows for which there is a last time, the one for which it is earliest, and counts it as
+    /// dropped. Where those are few, none may be found.
+    pub fn evict_one(&mut self, shard: Shard, last_time: impl Fn(&Flow<T>) -> Option<Timestamp>) -> Option<Flow<T>> {
+        let id = self.least(shard, Hand::Some, |step, found| step < if found.is_some() { SAMPLE } else { FEW }, last_time)?;
+        self.evicted += 1;
+        self.remove(id)
     }
 
     /// Looks at a flow's deadline anew: call this when it was closed or became a session.
@@ -305,7 +346,7 @@ impl<T: Attached> FlowTable<T> {
         let target = now.as_nanos().div_euclid(1_000_000_000);
         let mut gone = Vec::new();
         if self.wheel_second == i64::MIN {
-            return gone;
+            self.wheel_second = target;
         }
         if target - self.wheel_second > 2 * WHEEL_SECONDS as i64 {
             // A jump in time: one turn of the wheel sees every flow.
@@ -348,7 +389,7 @@ impl<T: Attached> FlowTable<T> {
     fn rebase(&mut self) {
         self.wheel.iter_mut().for_each(Vec::clear);
         let second = self.wheel_second + 1;
-        let ids = (0..self.slots.used()).map(FlowId);
+        let ids = (0..self.slots.end()).map(FlowId);
         let mut alive = Vec::new();
         for id in ids {
             if let Some(flow) = self.get_mut(id) {
@@ -361,25 +402,39 @@ impl<T: Attached> FlowTable<T> {
         }
     }
 
-    fn evict(&mut self) -> Option<Flow<T>> {
-        let slots = self.slots.used();
-        let mut victim: Option<(FlowId, (bool, bool, Timestamp))> = None;
-        let mut step = 0;
+    fn evict(&mut self, shard: Shard) -> Option<Flow<T>> {
         // A stretch of sessions is passed over, at a cost that the hand's next round saves; where there is nothing else, the
         // session that was silent longest goes.
-        while step < slots && (step < EVICTION_SAMPLE || victim.is_none_or(|(_, (is_session, ..))| is_session)) {
-            let at = (self.hand + step) % slots;
+        let goes_on =
+            |step, found: Option<(bool, bool, Timestamp)>| step < SAMPLE || found.is_none_or(|(is_session, ..)| is_session);
+        let id = self.least(shard, Hand::Flow, goes_on, |flow| Some(flow.worth()))?;
+        self.evicted += 1;
+        self.remove(id)
+    }
+
+    /// The flow of the least worth among those of a shard that are looked at, which is as long as `goes_on` by the number of places
+    /// and the least worth so far. What has no worth is passed over.
+    fn least<W: Ord + Copy>(
+        &mut self,
+        shard: Shard,
+        hand: Hand,
+        goes_on: impl Fn(u32, Option<W>) -> bool,
+        worth: impl Fn(&Flow<T>) -> Option<W>,
+    ) -> Option<FlowId> {
+        let used = self.slots.used(shard.index());
+        let hand = self.hands.get_mut(hand as usize)?.get_mut(shard.index())?;
+        let mut least: Option<(W, u32)> = None;
+        let mut step = 0;
+        while step < used && goes_on(step, least.map(|(worth, _)| worth)) {
+            let place = self.slots.place(shard.index(), (*hand + step) % used)?;
             step += 1;
-            let Some(flow) = self.slots.get(at) else { continue };
-            let worth = flow.worth();
-            if victim.is_none_or(|(_, least)| worth < least) {
-                victim = Some((FlowId(at), worth));
+            let Some(worth) = self.slots.get(place).and_then(&worth) else { continue };
+            if least.is_none_or(|(least, _)| worth < least) {
+                least = Some((worth, place));
             }
         }
-        self.hand = (self.hand + step) % slots.max(1);
-        let flow = self.remove(victim?.0)?;
-        self.evicted += 1;
-        Some(flow)
+        *hand = (*hand + step) % used.max(1);
+        Some(FlowId(least?.1))
     }
 }
 

@@ -25,14 +25,19 @@ fn at(secs: i64) -> Timestamp {
     Timestamp::from_nanos(secs * 1_000_000_000)
 }
 
+/// A flow between the same two addresses as all others, so that they are in one shard.
 fn flow(n: u32, time: i64, session: bool) -> Flow<Mark> {
-    let endpoint = |ip: u32, port| (Ip::v4(ip.to_be_bytes()), port);
-    let (key, end) = FlowKey::of(endpoint(n, 40_000), endpoint(u32::MAX, 22), TransportKind::Tcp);
+    flow_from([192, 0, 2, 1], n, time, session)
+}
+
+fn flow_from(ip: [u8; 4], n: u32, time: i64, session: bool) -> Flow<Mark> {
+    let (key, end) = FlowKey::of((Ip::v4(ip), n as u16), (Ip::v4([255; 4]), 22), TransportKind::Tcp);
     Flow { attached: Some(Box::new(Mark { session, number: n })), ..Flow::new(key, end, Evidence::Syn, true, at(time)) }
 }
 
-fn table(max_flows: usize) -> FlowTable<Mark> {
-    FlowTable::new(Limits { max_flows, ..Limits::default() })
+/// A table that holds so many flows of a shard.
+fn table(most: usize) -> FlowTable<Mark> {
+    FlowTable::new(Limits { max_flows: most * SHARDS, ..Limits::default() })
 }
 
 fn number(flow: &Flow<Mark>) -> u32 {
@@ -100,6 +105,43 @@ fn a_full_table_drops_the_least_useful_and_counts_it() {
     }
     assert_eq!(table.evicted(), 5_000 - 32);
     assert_eq!(table.drain().filter(is_session).count(), 8);
+}
+
+/// What is dropped of a shard is what would be dropped if there were no others.
+#[test]
+fn a_shard_is_full_for_itself() {
+    let ips: Vec<[u8; 4]> = (0..40).map(|n| [10, 0, n, 1]).collect();
+    let insert_all = |mine: &dyn Fn(Shard) -> bool| {
+        let mut table = table(8);
+        let mut dropped = BTreeSet::new();
+        for n in 0..3_000u32 {
+            let ip = ips[(n * n % 1_009) as usize % ips.len()];
+            let flow = flow_from(ip, n, i64::from(n / 10), n % 50 == 0);
+            if !mine(flow.shard()) {
+                continue;
+            }
+            table.expire(flow.last_time);
+            let (id, evicted) = table.insert(flow);
+            dropped.extend(evicted.map(|flow| (n, number(&flow))));
+            if n % 7 == 0 {
+                table.remove(id);
+            }
+            if n % 5 == 0 {
+                let some = table.evict_one(Shard::of(Ip::v4(ip), Ip::v4([255; 4])), |flow| {
+                    (!is_session(flow) && number(flow) % 2 == 0).then_some(flow.last_time)
+                });
+                dropped.extend(some.map(|flow| (n, number(&flow))));
+            }
+        }
+        (dropped, table.evicted())
+    };
+    let (together, evicted) = insert_all(&|_| true);
+    assert!(evicted > 1_000 && evicted == together.len() as u64, "{evicted}");
+    for engines in [2, 3, 5] {
+        let apart: Vec<_> = (0..engines).map(|one| insert_all(&|shard| shard.index() % engines == one)).collect();
+        assert_eq!(apart.iter().flat_map(|(dropped, _)| dropped).copied().collect::<BTreeSet<_>>(), together);
+        assert_eq!(apart.iter().map(|(_, evicted)| evicted).sum::<u64>(), evicted);
+    }
 }
 
 #[test]
