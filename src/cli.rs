@@ -1,5 +1,6 @@
 //! The command line: what can be typed. Nothing here looks at files or the environment.
 
+mod limits;
 mod live;
 mod machine;
 
@@ -9,6 +10,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub use self::{
+    limits::LimitArgs,
     live::{CaptureArgs, LiveArgs, StampChoice},
     machine::{DoctorArgs, ReplayArgs},
 };
@@ -171,6 +173,10 @@ pub struct AnalyzeArgs {
     /// the inputs by itself; where one is standard input or a pipe there is one engine all the same.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: u16,
+
+    /// How much is held at most.
+    #[command(flatten)]
+    pub limits: LimitArgs,
 
     /// End with 1 if at least one session is implausible.
     #[arg(long)]

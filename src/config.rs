@@ -13,7 +13,7 @@ use std::{
 };
 
 use crate::{
-    cli::{AnalyzeArgs, ClaimsArgs, KeystrokeChoice, OutputFormat},
+    cli::{AnalyzeArgs, ClaimsArgs, KeystrokeChoice, LimitArgs, OutputFormat},
     judge::claim::{Claims, Problem, Reading, leases::Leases},
     pseudonym::{KeyError, Pseudonyms},
     time::Span,
@@ -67,6 +67,8 @@ pub struct AnalyzeConfig {
     pub save_evidence: Option<PathBuf>,
     /// Engines that share the work.
     pub workers: usize,
+    /// How much they hold at most, together.
+    pub limits: LimitArgs,
 }
 
 /// A mistake of the user, with everything that is needed to mend it.
@@ -174,6 +176,7 @@ impl AnalyzeConfig {
             keystrokes: args.keystrokes,
             save_evidence: args.save_evidence,
             workers: usize::from(args.workers),
+            limits: args.limits,
         })
     }
 }

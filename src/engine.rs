@@ -15,6 +15,7 @@ mod losses;
 mod opening;
 mod quiet;
 mod session;
+mod shards;
 mod updates;
 mod wrapped;
 
@@ -32,11 +33,12 @@ use self::{
     losses::Losses,
     opening::{begins_anew, is_reset, roles, roles_by_port},
     session::Scratch,
+    shards::Shards,
 };
 pub use crate::observation::Counters;
 use crate::{
     evidence::{SliceKeeper, SliceLimits},
-    flow::{Evidence, Flow, FlowId, FlowTable, FragmentLimits, FragmentTable, Life, Limits, SessionId, Share, Side},
+    flow::{Evidence, Flow, FlowId, FlowTable, FragmentLimits, FragmentTable, Kept, Life, Limits, SessionId, Share, Side},
     observation::{Observation, SessionState},
     pseudonym::Pseudonyms,
     time::{Span, Timestamp},
@@ -53,8 +55,13 @@ pub struct EngineLimits {
     /// Whether equal addresses and ports in different VLANs are different flows. Networks with overlapping addresses need it;
     /// a mirror that shows the two directions in different VLANs forbids it.
     pub vlan_in_key: bool,
-    /// Sessions, and flows that may become one, at most: each takes some kilobytes.
+    /// Flows of which more than a SYN was seen, and nothing yet that shows whether they are sessions, at most, some 400 bytes
+    /// each. Like the other limits it is divided among the shards of the traffic, see [`per_shard`](crate::flow::per_shard).
+    pub max_candidates: usize,
+    /// Sessions, and flows that began as one does, at most: each takes some kilobytes.
     pub max_sessions: usize,
+    /// Bytes that wait behind holes in what sessions sent, at most; 4 KiB a side a session has whatever others take.
+    pub max_waiting: usize,
     /// Whether keystrokes are handed on, each when it is decided. Without, sessions need no deadlines, and decide when their next
     /// packet comes, or they end; their summaries are the same.
     pub keystrokes: bool,
@@ -69,13 +76,23 @@ pub struct EngineLimits {
     pub report_every: Option<Span>,
 }
 
+impl EngineLimits {
+    /// With so many flows and sessions, and a quarter as many candidates as flows.
+    #[must_use]
+    pub fn with(self, max_flows: usize, max_sessions: usize) -> Self {
+        Self { flows: Limits { max_flows, ..self.flows }, max_candidates: max_flows / 4, max_sessions, ..self }
+    }
+}
+
 impl Default for EngineLimits {
     fn default() -> Self {
         Self {
             flows: Limits::default(),
             fragments: FragmentLimits::default(),
             vlan_in_key: false,
-            max_sessions: 1 << 16,
+            max_candidates: 1 << 19,
+            max_sessions: 1 << 17,
+            max_waiting: 256 << 20,
             keystrokes: true,
             share: None,
             slices: None,
@@ -98,7 +115,7 @@ pub struct Engine {
     quiet_until: Timestamp,
     clock: Clock,
     losses: Losses,
-    sessions: usize,
+    shards: Shards,
     slices: Option<SliceKeeper>,
     pseudonyms: Option<Arc<Pseudonyms>>,
     counters: Counters,
@@ -120,7 +137,7 @@ impl Engine {
             quiet_until: Timestamp::MIN,
             clock: Clock::default(),
             losses: Losses::default(),
-            sessions: 0,
+            shards: Shards::new(),
             slices: limits.slices.map(SliceKeeper::new),
             pseudonyms: None,
             counters: Counters::default(),
@@ -145,7 +162,7 @@ impl Engine {
             for (glance, frame) in glances.iter_mut().zip(soon) {
                 *glance = Glance::at(&frame, &self.table, self.limits.vlan_in_key, self.limits.share);
             }
-            let next = glances.each_ref().map(|glance| glance.hash().and_then(|hash| self.table.expect_next(hash)));
+            let next = glances.each_ref().map(|glance| glance.expect_next(&self.table));
             next.iter().flatten().for_each(|id| self.table.expect_attached(*id));
             next.iter().flatten().for_each(|id| self.table.expect_more(*id));
             for (glance, frame) in glances.iter().zip(frames.by_ref()) {
@@ -224,7 +241,6 @@ impl Engine {
         self.deadlines.clear();
         let now = self.stream_time;
         let before = self.ready.len();
-        self.counters.dropped_flows += self.table.evicted();
         self.fragments.finish();
         self.count_dropped_fragments();
         for flow in self.table.drain() {
@@ -246,16 +262,28 @@ impl Engine {
         &self.counters
     }
 
-    /// Flows held now: never more than [`Limits::max_flows`].
+    /// Flows held now: never more than [`Limits::max_flows`], rounded up to a multiple of the number of shards.
     #[must_use]
     pub fn flows(&self) -> usize {
         self.table.len()
     }
 
-    /// Sessions held now, and flows that may become one: never more than [`EngineLimits::max_sessions`].
+    /// Flows held now of which it is not yet known what they are, but for those of which only a SYN was seen.
     #[must_use]
-    pub const fn sessions(&self) -> usize {
-        self.sessions
+    pub fn candidates(&self) -> usize {
+        self.shards.candidates()
+    }
+
+    /// Bytes that wait now behind holes in what sessions sent.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.shards.waiting()
+    }
+
+    /// Sessions held now, and flows that began as one does: never more than [`EngineLimits::max_sessions`], rounded up as well.
+    #[must_use]
+    pub fn sessions(&self) -> usize {
+        self.shards.sessions()
     }
 
     /// Puts what became ready behind the first `before` observations in order.
@@ -314,29 +342,44 @@ impl Engine {
                 self.counters.tcp_flows += 1;
                 let (client, evidence) = roles(key.endpoint(sender), key.endpoint(sender.other()), segment);
                 let client = if client == Side::Client { sender } else { sender.other() };
-                let midstream = evidence != Evidence::Syn;
-                self.insert(Flow::new(key, client, evidence, midstream, frame.time), frame, packet)
+                let mut flow = Flow::new(key, client, evidence, evidence != Evidence::Syn, frame.time);
+                if let Some(opening) = self.opening(frame, packet, segment) {
+                    flow.kept = Kept::Opening(opening);
+                    flow.note_packet(sender, frame.time);
+                    self.place(flow, frame.time);
+                    return;
+                }
+                self.insert(flow, frame, packet)
             }
         };
         let Some(flow) = self.table.get_mut(id) else { return };
+        if matches!(flow.kept, Kept::Opening(_)) {
+            return self.handle_second(id, sender, frame, packet, segment);
+        }
         let side = flow.note_packet(sender, frame.time);
         if flow.attached.is_some() {
             return self.handle_candidate(id, side, frame, packet, segment);
         }
-        let next = flow.slim.next(side);
-        let is_copy = flow.slim.observe(side, segment, packet.ip.identification, frame.time);
+        let Kept::Slim(slim) = &mut flow.kept else { return };
+        let next = slim.next(side);
+        let is_copy = slim.observe(side, segment, packet.ip.identification, frame.time);
         self.counters.duplicated += u64::from(is_copy);
-        if flow.life == Life::Open && (is_reset(segment, next) || flow.slim.is_finished()) {
+        if flow.life == Life::Open && (is_reset(segment, next) || slim.is_finished()) {
             flow.life = Life::Closed;
             self.table.schedule(id);
         }
     }
 
     fn insert(&mut self, mut flow: Flow<Candidate>, frame: &Frame<'_>, packet: &Packet<'_>) -> FlowId {
-        flow.attached = self.new_candidate(flow.key.transport(), frame, packet);
+        flow.attached = self.new_candidate(&flow, frame, packet);
+        self.place(flow, frame.time)
+    }
+
+    fn place(&mut self, flow: Flow<Candidate>, now: Timestamp) -> FlowId {
         let (id, evicted) = self.table.insert(flow);
         if let Some(evicted) = evicted {
-            self.end_flow(evicted, SessionState::Evicted, frame.time);
+            self.counters.dropped_flows += 1;
+            self.end_flow(evicted, SessionState::Evicted, now);
         }
         id
     }

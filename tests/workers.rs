@@ -6,9 +6,14 @@ mod pcap;
 #[expect(dead_code, reason = "not all is needed here")]
 mod program;
 
+#[path = "program/traffic.rs"]
+#[expect(dead_code, reason = "not all is needed here")]
+mod traffic;
+
 use pcap::{Classic, Packet};
 use program::{Run, captures, command, keywitness};
 use std::process::Stdio;
+use traffic::{BEGIN, Traffic};
 
 /// Standard output without what differs from run to run.
 fn results(run: &Run) -> String {
@@ -72,6 +77,51 @@ fn sessions_that_overlap_come_out_in_one_order() {
         assert!(alone.lines().count() > 60 && alone.contains("\"clock_steps\":1"), "the clock was set");
         for workers in ["2", "5"] {
             assert_eq!(analyze(more, workers, &inputs), alone, "{workers} workers, {more:?}");
+        }
+    }
+}
+
+/// The sessions of `crowd`, and between their frames a flood of other flows: SYNs alone, banners, and fetches.
+fn crowd_in_a_flood() -> Vec<Packet> {
+    let crowd = crowd();
+    let mut flood = Traffic::default();
+    for n in 0..8_000u32 {
+        let client = (std::net::Ipv4Addr::from(0x0a00_0000 + n.wrapping_mul(2_654_435_761) % 4_096), 1_024 + (n % 30_000) as u16);
+        let server = (std::net::Ipv4Addr::new(198, 51, 100, (n % 5) as u8), 22);
+        match n % 4 {
+            0 => flood.fetch(u64::from(n), client, (server.0, 80)),
+            1 => {
+                flood.tcp(u64::from(n), client, server, "S", 1, 0, b"");
+                flood.tcp(u64::from(n), server, client, "SA", 1, 2, b"");
+                flood.tcp(u64::from(n), client, server, "A", 2, 2, b"SSH-2.0-x\r\n");
+            }
+            _ => flood.tcp(u64::from(n), client, server, "S", 1, 0, b""),
+        }
+    }
+    let start = crowd[0].time;
+    let between = flood.0.into_iter().map(|packet| Packet { time: packet.time - BEGIN + start, ..packet });
+    let mut packets: Vec<_> = crowd.into_iter().chain(between).collect();
+    packets.sort_by_key(|packet| packet.time);
+    packets
+}
+
+/// Tables that are far too small drop the same flows and sessions whatever the number of engines.
+#[test]
+fn what_overflows_is_the_same_with_any_number() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("flood.pcap");
+    std::fs::write(&path, Classic { big_endian: false, microseconds: false }.write(&crowd_in_a_flood())).unwrap();
+    let inputs = [path.to_str().unwrap().to_owned()];
+    let evidence = folder.path().join("evidence");
+    let limits = ["--max-flows", "1024", "--max-sessions", "256"];
+    for more in [&[][..], &["--keystrokes=all", "--all-flows"], &["--save-evidence", evidence.to_str().unwrap()]] {
+        let more = [&limits, more].concat();
+        let alone = analyze(&more, "1", &inputs);
+        let summary: serde_json::Value = serde_json::from_str(alone.lines().last().unwrap()).unwrap();
+        assert!(summary["dropped"]["table"].as_u64() > Some(1_000), "{summary}");
+        assert!(alone.matches("\"state\":\"evicted\"").count() > 10, "{more:?}");
+        for workers in ["2", "3", "8"] {
+            assert!(analyze(&more, workers, &inputs) == alone, "{workers} workers, {more:?}");
         }
     }
 }

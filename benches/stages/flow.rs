@@ -24,6 +24,10 @@ struct Nothing;
 impl Attached for Nothing {
     type More = Self;
 
+    fn is_certain(&self) -> bool {
+        false
+    }
+
     fn is_session(&self) -> bool {
         false
     }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
-use super::{ClaimsArgs, KeystrokeChoice, OutputFormat};
+use super::{ClaimsArgs, KeystrokeChoice, LimitArgs, OutputFormat};
 
 /// Arguments of `live`.
 #[derive(Debug, Args)]
@@ -45,6 +45,10 @@ pub struct LiveArgs {
     /// How to capture.
     #[command(flatten)]
     pub capture: CaptureArgs,
+
+    /// How much is held at most.
+    #[command(flatten)]
+    pub limits: LimitArgs,
 
     /// Equal addresses and ports in different VLANs (outermost tag) are different flows; see `analyze --help`.
     #[arg(long)]

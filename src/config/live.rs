@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::{ConfigError, check_output, read_claims, read_key, span};
 use crate::{
-    cli::{CaptureArgs, KeystrokeChoice, LiveArgs, OutputFormat},
+    cli::{CaptureArgs, KeystrokeChoice, LimitArgs, LiveArgs, OutputFormat},
     judge::claim::Claims,
     pseudonym::Pseudonyms,
     time::Span,
@@ -19,6 +19,8 @@ pub struct LiveConfig {
     pub capture: CaptureArgs,
     /// The files that this came from, which are read again to resolve it again.
     pub files: Vec<PathBuf>,
+    /// How much is held at most.
+    pub limits: LimitArgs,
     /// Claims to hold sessions against.
     pub claims: Option<Claims>,
     /// Whether equal addresses and ports in different VLANs are different flows.
@@ -72,6 +74,7 @@ impl LiveConfig {
             files: files.cloned().collect(),
             interfaces,
             capture: args.capture,
+            limits: args.limits,
             claims: args.claims.as_deref().map(|path| read_claims(path, &args.around)).transpose()?,
             vlan_in_key: args.vlan_key,
             all_flows: args.all_flows,

@@ -4,7 +4,7 @@
 
 use super::candidate::Candidate;
 use crate::{
-    flow::{End, FlowKey, FlowTable, KeyHash, Share, TransportKind},
+    flow::{End, FlowId, FlowKey, FlowTable, KeyHash, Share, TransportKind},
     wire::{Encapsulation, Frame, Packet, Transport, peek},
 };
 
@@ -45,12 +45,15 @@ impl Glance {
         Self::Flow(address)
     }
 
+    /// Has the flow fetched, and tells where it is; where there is none yet, the place where it will be.
     #[inline]
-    pub(super) fn hash(&self) -> Option<KeyHash> {
-        match self {
-            Self::Flow(address) => Some(address.hash),
-            Self::Foreign | Self::Unknown => None,
+    pub(super) fn expect_next(&self, table: &FlowTable<Candidate>) -> Option<FlowId> {
+        let Self::Flow(address) = self else { return None };
+        let found = table.expect_next(address.hash);
+        if found.is_none() {
+            table.expect_new(&address.key);
         }
+        found
     }
 }
 

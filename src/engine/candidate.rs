@@ -2,10 +2,20 @@
 
 use std::cmp::Reverse;
 
-use super::{Engine, clock::ClockOfFlow, ending::Ready, evidence::session_id, opening::is_reset, session::Session};
+use super::{
+    Engine,
+    clock::{Clock, ClockOfFlow},
+    ending::Ready,
+    evidence::session_id,
+    opening::is_reset,
+    session::Session,
+};
 use crate::{
     evidence::Slice,
-    flow::{Arrival, Attached, Evidence, FlowId, Half, Life, PerSide, SessionId, Side, Slim, TransportKind},
+    flow::{
+        Arrival, Attached, Envelope, Evidence, Flow, FlowId, Half, Kept, Life, PerSide, SessionId, Side, Slim, TransportKind,
+        per_shard,
+    },
     measure::{handshake::Handshake, least::LeastRoundTrips},
     observation::{Body, Observation, ObservationKey},
     protocol::{
@@ -45,12 +55,35 @@ impl Attached for Candidate {
         self.session.as_ref().is_some_and(|session| session.is_established())
     }
 
+    /// A flow that is a session by its port alone has no more to show; that both sides send something is what nobody can forge alone.
+    fn is_certain(&self) -> bool {
+        let spoke = |side: Side| self.halves.get(side).traffic.payload_bytes > 0;
+        self.is_session() && spoke(Side::Client) && spoke(Side::Server)
+    }
+
     fn more(&self) -> Option<&Session> {
         self.session.as_deref()
     }
 }
 
 impl Candidate {
+    /// Of a flow whose first frame passed at this time, of this input.
+    pub(super) fn new(first_time: Timestamp, input: u32, encapsulation: Encapsulation, clock: ClockOfFlow) -> Self {
+        Self {
+            halves: PerSide::default(),
+            handshake: Handshake::default(),
+            guess: PerSide::default(),
+            session: None,
+            slice: None,
+            least: None,
+            clock,
+            mac: PerSide::default(),
+            first_time,
+            encapsulation,
+            input,
+        }
+    }
+
     /// Takes the hardware addresses of a packet that `side` sent; the first of each side stands.
     pub(super) fn note_mac(&mut self, side: Side, mac: Option<MacPair>) {
         if let Some(mac) = mac.filter(|_| self.mac.client.is_none() || self.mac.server.is_none()) {
@@ -58,6 +91,26 @@ impl Candidate {
             let receiver = self.mac.get_mut(side.other());
             *receiver = receiver.or(mac.destination);
         }
+    }
+
+    /// Takes a segment into account: how it stands to what was there before, and the stretch in which the clock was set forwards,
+    /// where it shows that.
+    #[inline(always)] // for every segment of a candidate; the other call is rare
+    pub(super) fn take(
+        &mut self,
+        clock: &Clock,
+        side: Side,
+        segment: &TcpSegment<'_>,
+        envelope: &Envelope,
+    ) -> (Arrival, Option<(Timestamp, Timestamp)>) {
+        let &Envelope { time, frame_len, mac, ttl, identification } = envelope;
+        self.note_mac(side, mac);
+        let half = self.halves.get_mut(side);
+        half.stack.note(segment, ttl);
+        let arrival = half.observe(segment, identification, time, frame_len);
+        self.handshake.on_segment(side, segment, arrival, time);
+        let step = self.clock.on_segment(clock, side, segment, time);
+        (arrival, step)
     }
 
     /// Whether it is no session and cannot become one any more.
@@ -71,27 +124,22 @@ impl Engine {
     /// What a new flow carries: nothing where it can never be reported.
     pub(super) fn new_candidate(
         &mut self,
-        transport: TransportKind,
+        flow: &Flow<Candidate>,
         frame: &Frame<'_>,
         packet: &Packet<'_>,
     ) -> Option<Box<Candidate>> {
-        let is_tcp = transport == TransportKind::Tcp;
+        let is_tcp = flow.key.transport() == TransportKind::Tcp;
         if !is_tcp && !self.limits.all_flows {
             return None;
         }
-        Some(Box::new(Candidate {
-            halves: PerSide::default(),
-            handshake: Handshake::default(),
-            guess: PerSide::default(),
-            session: None,
-            slice: None,
-            least: (is_tcp && self.limits.all_flows).then(Box::default),
-            clock: ClockOfFlow::new(&self.clock),
-            mac: PerSide::default(),
-            first_time: frame.time,
-            encapsulation: packet.encapsulation,
-            input: frame.input,
-        }))
+        if !self.has_room_for_candidate(flow.shard(), frame.time) {
+            self.counters.dropped_flows += 1;
+            return None;
+        }
+        self.shards.add_candidate(flow.shard());
+        let least = (is_tcp && self.limits.all_flows).then(Box::default);
+        let candidate = Candidate::new(frame.time, frame.input, packet.encapsulation, ClockOfFlow::since(self.clock.steps()));
+        Some(Box::new(Candidate { least, ..candidate }))
     }
 
     /// A segment of a flow that is a session, may become one, or is reported anyway.
@@ -105,14 +153,10 @@ impl Engine {
     ) {
         let Some(flow) = self.table.get_mut(id) else { return };
         let Some(candidate) = flow.attached.as_deref_mut() else { return };
-        candidate.note_mac(side, packet.mac);
-        let half = candidate.halves.get_mut(side);
-        let next = half.next;
-        half.stack.note(segment, packet.ip.ttl);
-        let arrival = half.observe(segment, packet.ip.identification, frame.time, frame.original_len);
+        let next = candidate.halves.get(side).next;
+        let (arrival, step) = candidate.take(&self.clock, side, segment, &Envelope::of(frame, packet));
         self.counters.duplicated += u64::from(arrival == Arrival::Duplicate);
-        candidate.handshake.on_segment(side, segment, arrival, frame.time);
-        if let Some((from, until)) = candidate.clock.on_segment(&self.clock, side, segment, frame.time) {
+        if let Some((from, until)) = step {
             let key = ObservationKey { frame: self.frame, time: frame.time, session: SessionId(0), sequence: 0 };
             self.ready.push_back(Ready::Observation(Observation { key, body: Body::ClockSet { from, until } }));
         }
@@ -124,7 +168,7 @@ impl Engine {
         if closes {
             flow.life = Life::Closed;
         }
-        if candidate.session.is_some() || (segment.payload_len > 0 && self.begin_session(id, side, segment)) {
+        if candidate.session.is_some() || (segment.payload_len > 0 && self.begin_session(id, side, segment, frame.time)) {
             self.handle_session(id, side, segment, arrival, frame.time);
         }
         self.keep_headers(id, frame, segment.payload_len > 0);
@@ -141,16 +185,17 @@ impl Engine {
             return;
         }
         if let Some(mut candidate) = flow.attached.take() {
-            flow.slim = Slim::of(&candidate.halves);
+            flow.kept = Kept::Slim(Slim::of(&candidate.halves));
+            self.shards.remove(flow.shard(), false);
             self.take_headers(&mut candidate);
         }
     }
 
     /// Whether a flow without a session gets one by this segment.
-    fn begin_session(&mut self, id: FlowId, side: Side, segment: &TcpSegment<'_>) -> bool {
-        let Some(flow) = self.table.get_mut(id) else { return false };
-        let Some(candidate) = flow.attached.as_deref_mut() else { return false };
-        let guesses = &mut candidate.guess;
+    fn begin_session(&mut self, id: FlowId, side: Side, segment: &TcpSegment<'_>, time: Timestamp) -> bool {
+        let Some(flow) = self.table.get(id) else { return false };
+        let Some(candidate) = flow.attached.as_deref() else { return false };
+        let guesses = candidate.guess;
         // What a client begins with decides, unless its beginning was not captured.
         if *guesses.get(side) == Guess::NotOurs || (guesses.client == Guess::NotOurs && !flow.midstream) {
             return false;
@@ -158,10 +203,14 @@ impl Engine {
         let start = candidate.halves.get(side).start;
         let mut found = guess(start, segment.seq, segment.payload, side);
         let mut by_port = found == Guess::NotOurs && flow.midstream && flow.key.endpoint(flow.client.other()).port == SSH_PORT;
-        if (found == Guess::Possible || by_port) && self.sessions >= self.limits.max_sessions {
+        if (found == Guess::Possible || by_port) && !self.has_room_for_session(flow.shard(), time) {
             self.counters.dropped_flows += 1;
             (found, by_port) = (Guess::NotOurs, false);
         }
+        let Some(flow) = self.table.get_mut(id) else { return false };
+        let shard = flow.shard();
+        let Some(candidate) = flow.attached.as_deref_mut() else { return false };
+        let guesses = &mut candidate.guess;
         *guesses.get_mut(side) = found;
         if found == Guess::Possible || by_port {
             let id = session_id(&flow.key, candidate.first_time, self.pseudonyms.as_deref());
@@ -171,20 +220,25 @@ impl Engine {
                 if *guesses.get(side) == Guess::NotOurs { half.next } else { half.start }
             });
             candidate.session = Some(Box::new(Session::new(id, starts, by_port, self.losses)));
-            self.sessions += 1;
+            self.shards.begin_session(shard);
         }
         candidate.session.is_some()
     }
 
     fn handle_session(&mut self, id: FlowId, side: Side, segment: &TcpSegment<'_>, arrival: Arrival, time: Timestamp) {
         let Some(flow) = self.table.get_mut(id) else { return };
+        let shard = flow.shard();
         let Some(candidate) = flow.attached.as_deref_mut() else { return };
         let Some(session) = &mut candidate.session else { return };
         let was_established = session.is_established();
         if !self.limits.keystrokes {
             session.on_deadline(self.stream_time, &mut self.scratch); // what deadlines would have done
         }
+        let waiting = session.held_memory();
+        let room = per_shard(self.limits.max_waiting).saturating_sub(self.shards.of(shard).waiting);
+        session.set_room(side, room);
         session.on_segment(side, segment, arrival, time, &mut self.scratch);
+        self.shards.change_waiting(shard, waiting, session.held_memory());
         session.losses.on_segment(self.losses, self.counters.packets);
         if session.take_role_swap() {
             flow.client = flow.client.other();
@@ -208,9 +262,10 @@ impl Engine {
             ready.push_back(Ready::Observation(Observation { key, body }));
         });
         if standing == Standing::NotOurs {
+            self.shards.change_waiting(shard, session.held_memory(), 0);
             candidate.session = None;
             candidate.guess = PerSide { client: Guess::NotOurs, server: Guess::NotOurs };
-            self.sessions -= 1;
+            self.shards.end_session(shard);
             return;
         }
         if established && !was_established {

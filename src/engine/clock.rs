@@ -64,9 +64,9 @@ struct Stamp {
 }
 
 impl ClockOfFlow {
-    /// Of a flow that begins.
-    pub(super) fn new(clock: &Clock) -> Self {
-        Self { before: clock.steps, now: clock.steps, stamps: PerSide::default() }
+    /// Of a flow that began after so many steps.
+    pub(super) const fn since(steps: u32) -> Self {
+        Self { before: steps, now: steps, stamps: PerSide { client: None, server: None } }
     }
 
     /// How often the clock was set back between the first and the last segment.

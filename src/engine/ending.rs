@@ -45,9 +45,11 @@ impl Engine {
     /// A flow has left the table.
     pub(super) fn end_flow(&mut self, mut flow: Flow<Candidate>, state: SessionState, time: Timestamp) {
         let Some(mut candidate) = flow.attached.take() else { return };
+        self.shards.remove(flow.shard(), candidate.session.is_some());
         let slice = self.take_headers(&mut candidate);
         let session = candidate.session.take();
-        self.sessions -= usize::from(session.is_some());
+        let waiting = session.as_ref().map_or(0, |session| session.held_memory());
+        self.shards.change_waiting(flow.shard(), waiting, 0);
         let Some(mut session) = session.filter(|session| session.is_confirmed()) else {
             return self.end_unidentified(flow, candidate, state, time);
         };

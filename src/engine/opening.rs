@@ -18,9 +18,9 @@ pub(super) fn begins_anew(flow: &Flow<Candidate>, side: Side, segment: &TcpSegme
     if !segment.flags.has(TcpFlags::SYN) || segment.flags.has(TcpFlags::ACK) {
         return false;
     }
-    let (start, next) = match flow.attached.as_deref().map(|candidate| candidate.halves.get(side)) {
-        Some(half) => (half.start, half.next),
-        None => (flow.slim.start(side), flow.slim.next(side)),
+    let [start, next] = match flow.attached.as_deref().map(|candidate| candidate.halves.get(side)) {
+        Some(half) => [half.start, half.next],
+        None => flow.kept.reach(side),
     };
     let first = segment.seq.plus(1);
     let other_number = start.or(next).is_some_and(|known| known != first);

@@ -166,6 +166,16 @@ impl Session {
         }
     }
 
+    /// Memory that what waits behind holes takes, in bytes.
+    pub(super) fn held_memory(&self) -> usize {
+        self.streams.client.held_memory() + self.streams.server.held_memory()
+    }
+
+    /// How much of it what a side sends may take, in bytes.
+    pub(super) fn set_room(&mut self, side: Side, bytes: usize) {
+        self.streams.get_mut(side).set_room(bytes);
+    }
+
     /// A deadline of this session.
     pub(super) fn on_deadline(&mut self, now: Timestamp, scratch: &mut Scratch) {
         self.scheduled = None;

@@ -1,6 +1,6 @@
 //! Which part of the traffic a packet belongs to, and which of several engines.
 
-use std::hash::BuildHasher;
+use std::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::FixedState;
 
@@ -27,8 +27,9 @@ impl Shard {
     #[inline]
     pub(super) fn of_words([a0, a1]: [u64; 2], [b0, b1]: [u64; 2]) -> Self {
         // Not seeded: whoever wants all of their packets in one shard has but to keep their address.
-        let hash = FixedState::default().hash_one([a0, a1, b0, b1]);
-        Self((hash >> 32) as u8)
+        let mut hasher = FixedState::default().build_hasher();
+        [a0, a1, b0, b1].into_iter().for_each(|word| hasher.write_u64(word));
+        Self((hasher.finish() >> 32) as u8)
     }
 
     /// From 0 to below [`SHARDS`].

@@ -9,35 +9,36 @@ use crate::{
     wire::{SeqNumber, TcpFlags, TcpSegment},
 };
 
-/// Sequence numbers and the last frames of both sides, in 56 bytes.
+/// Sequence numbers and the last frames of both sides, in 52 bytes.
 #[derive(Debug, Default)]
 pub struct Slim {
     /// See [`Half::start`] and [`Half::next`].
     numbers: PerSide<[SeqNumber; 2]>,
-    /// What of each side is known: bits of [`START`], [`NEXT`] and [`FINISHED`].
-    known: PerSide<u8>,
     recent: [Mark; RECENT],
+    /// Which of the numbers are known: bits of [`START`] and [`NEXT`].
+    known: PerSide<u8>,
+    finished: PerSide<bool>,
 }
 
 const START: u8 = 1;
 const NEXT: u8 = 2;
-const FINISHED: u8 = 4;
 
 impl Slim {
     /// Of a flow that was more to us until now.
     #[must_use]
     pub fn of(halves: &PerSide<Half>) -> Self {
-        let bit = |known: bool, bit: u8| if known { bit } else { 0 };
+        let bit = |is_known: bool, bit: u8| if is_known { bit } else { 0 };
         Self {
             numbers: PerSide::from_fn(|side| {
                 let half = halves.get(side);
                 [half.start, half.next].map(Option::unwrap_or_default)
             }),
+            recent: halves.client.last_marks(&halves.server),
             known: PerSide::from_fn(|side| {
                 let half = halves.get(side);
-                bit(half.start.is_some(), START) | bit(half.next.is_some(), NEXT) | bit(half.finished, FINISHED)
+                bit(half.start.is_some(), START) | bit(half.next.is_some(), NEXT)
             }),
-            recent: halves.client.last_marks(&halves.server),
+            finished: PerSide::from_fn(|side| halves.get(side).finished),
         }
     }
 
@@ -58,7 +59,7 @@ impl Slim {
     /// Whether both sides have sent a FIN.
     #[must_use]
     pub const fn is_finished(&self) -> bool {
-        self.known.client & self.known.server & FINISHED != 0
+        self.finished.client && self.finished.server
     }
 
     /// Takes a segment into account; true where it is a copy of one of the last four.
@@ -82,7 +83,7 @@ impl Slim {
             *known |= NEXT;
         }
         if segment.flags.has(TcpFlags::FIN) {
-            *known |= FINISHED;
+            *self.finished.get_mut(side) = true;
         }
         false
     }

@@ -49,6 +49,13 @@ impl<T> Slots<T> {
         Some(chunk * CHUNK as u32 + nth % CHUNK as u32)
     }
 
+    /// The slot that the next value of a group will lie in, where that is allocated.
+    #[inline]
+    pub(super) fn next(&self, group: usize) -> Option<&Option<T>> {
+        let places = self.groups.get(group)?;
+        self.slot(places.free.last().copied().or_else(|| self.place(group, places.used))?)
+    }
+
     /// The slot with this number, as it lies in memory.
     #[inline]
     pub(super) fn slot(&self, place: u32) -> Option<&Option<T>> {
@@ -92,7 +99,7 @@ impl<T> Slots<T> {
     /// A place of a group that was never used.
     fn grow(&mut self, group: usize) -> Option<u32> {
         let nth = self.used(group);
-        if nth as usize % CHUNK == 0 {
+        if (nth as usize).is_multiple_of(CHUNK) {
             let number = self.chunks.len() as u32;
             self.chunks.push((0..CHUNK).map(|_| None).collect());
             self.groups.get_mut(group)?.chunks.push(number);
@@ -139,7 +146,9 @@ mod tests {
         };
         assert_eq!(of(&slots, 1), (1..10 * CHUNK).step_by(3).collect::<Vec<_>>());
         let places = [4, 70, 5].map(|nth| slots.place(2, nth).unwrap());
-        places.iter().for_each(|place| drop(slots.remove(2, *place)));
+        for place in places {
+            slots.remove(2, place);
+        }
         for (n, group) in [(1, 0), (2, 2), (3, 1), (4, 2)] {
             slots.insert(group, n);
         }

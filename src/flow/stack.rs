@@ -19,8 +19,7 @@ impl StackMarks {
     pub fn note(&mut self, segment: &TcpSegment<'_>, ttl: u8) {
         self.ttl.get_or_insert(ttl);
         if segment.flags.has(TcpFlags::SYN) {
-            self.mss = segment.mss();
-            self.window_scale = segment.window_scale();
+            (self.mss, self.window_scale) = segment.mss_and_window_scale();
         }
     }
 }

@@ -18,6 +18,9 @@ const MAX_HELD_BYTES: usize = 256 * 1024;
 /// Segments held behind a hole, at most.
 const MAX_HELD_SEGMENTS: usize = 256;
 
+/// Memory that a stream may take for what it holds, whatever others hold, in bytes: more than is behind a hole in what somebody types.
+const ALWAYS_HELD: usize = 4 * 1024;
+
 /// A segment further ahead than this is not of this connection's life: the largest window is 1 GiB (RFC 7323 §2.3).
 const MAX_AHEAD: i32 = 1 << 30;
 
@@ -71,6 +74,8 @@ pub struct Stream {
     next: Option<SeqNumber>,
     held: VecDeque<Held>,
     held_bytes: usize,
+    /// Memory that may be held beyond what every stream may, in bytes.
+    room: usize,
     hole_since: Timestamp,
     /// How far the receiver has acknowledged beyond `next`, and since when it is beyond.
     overtaken: Option<(SeqNumber, Timestamp)>,
@@ -81,7 +86,7 @@ impl Stream {
     /// A stream that begins at `start`; with `None` it begins at the first segment that comes.
     #[must_use]
     pub fn new(start: Option<SeqNumber>) -> Self {
-        Self { next: start, ..Self::default() }
+        Self { next: start, room: usize::MAX, ..Self::default() }
     }
 
     /// Gaps so far.
@@ -96,6 +101,17 @@ impl Stream {
         self.held_bytes
     }
 
+    /// Memory that they take, in bytes.
+    #[must_use]
+    pub fn held_memory(&self) -> usize {
+        self.held_bytes + self.held.len() * size_of::<Held>()
+    }
+
+    /// How much memory they may take from now on, in bytes; 4 KiB they always may.
+    pub fn set_room(&mut self, bytes: usize) {
+        self.room = bytes.max(ALWAYS_HELD);
+    }
+
     /// Takes a segment's payload and yields what is now in order.
     pub fn push(&mut self, seq: SeqNumber, data: Data<'_>, mut yield_item: impl FnMut(Item<'_>)) {
         let next = *self.next.get_or_insert(seq);
@@ -108,7 +124,9 @@ impl Stream {
             if self.is_hole_overdue(data.time) {
                 self.give_up_hole(&mut yield_item);
             }
-            while self.held_bytes > MAX_HELD_BYTES || self.held.len() > MAX_HELD_SEGMENTS {
+            let room = self.room;
+            let is_too_much = |stream: &Self| stream.held_bytes > MAX_HELD_BYTES || stream.held.len() > MAX_HELD_SEGMENTS;
+            while is_too_much(self) || self.held_memory() > room {
                 self.give_up_hole(&mut yield_item);
             }
             return;

@@ -11,7 +11,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use foldhash::quality::RandomState;
 
 use super::{
-    End, Evidence, FlowKey, PerSide, SHARDS, Shard, Side, Slim, TransportKind, index::Index, per_shard, prefetch::prefetch,
+    End, Evidence, FlowKey, Kept, PerSide, SHARDS, Shard, Side, TransportKind, index::Index, per_shard, prefetch::prefetch,
     slots::Slots,
 };
 use crate::time::{Span, Timestamp};
@@ -24,6 +24,9 @@ const SAMPLE: u32 = 64;
 
 /// Places that are looked at, at most, where few flows come into question.
 const FEW: u32 = 4 * SAMPLE;
+
+/// Flows of a second's bucket that are on their way from memory while one is looked at.
+const SOON: usize = 8;
 
 /// Limits of a table.
 #[derive(Clone, Copy, Debug)]
@@ -86,7 +89,7 @@ pub struct Flow<T> {
     /// What the later stages keep.
     pub attached: Option<Box<T>>,
     /// What is kept where nothing is attached.
-    pub slim: Slim,
+    pub kept: Kept,
     /// The second in which the wheel looks at it, cut to 32 bits; 0 for none. A look too many does no harm.
     due: u32,
     shard: Shard,
@@ -94,8 +97,11 @@ pub struct Flow<T> {
 
 /// What the table must know of what is attached to a flow.
 pub trait Attached {
-    /// Whether the flow is a session: kept longer, evicted last.
+    /// Whether the flow is a session: kept longer.
     fn is_session(&self) -> bool;
+
+    /// Whether it is evicted last: a session that both sides have shown to be one.
+    fn is_certain(&self) -> bool;
 
     /// What it keeps elsewhere and looks at for every packet, where it has such.
     fn more(&self) -> Option<&Self::More>;
@@ -117,7 +123,7 @@ impl<T: Attached> Flow<T> {
             seen: PerSide::default(),
             last_time: time,
             attached: None,
-            slim: Slim::default(),
+            kept: Kept::default(),
             due: 0,
             shard: key.shard(),
         }
@@ -161,7 +167,8 @@ impl<T: Attached> Flow<T> {
 
     /// What an eviction takes first: the smaller, the sooner.
     fn worth(&self) -> (bool, bool, Timestamp) {
-        (self.is_session(), self.life == Life::Open, self.last_time)
+        let is_certain = self.attached.as_ref().is_some_and(|attached| attached.is_certain());
+        (is_certain, self.life == Life::Open, self.last_time)
     }
 }
 
@@ -256,6 +263,14 @@ impl<T: Attached> FlowTable<T> {
         let place = self.index.find(hash.0, |_| true)?;
         prefetch(self.slots.slot(place)?);
         Some(FlowId(place))
+    }
+
+    /// No flow was found for a packet that comes next but few: has the place fetched where one will be put.
+    #[inline]
+    pub fn expect_new(&self, key: &FlowKey) {
+        if let Some(slot) = self.slots.next(key.shard().index()) {
+            prefetch(slot);
+        }
     }
 
     /// The next step of [`Self::expect_next`]: has what is attached to the flow fetched.
@@ -358,7 +373,10 @@ impl<T: Attached> FlowTable<T> {
             let second = self.wheel_second;
             let at = second.rem_euclid(WHEEL_SECONDS as i64) as usize;
             let Some(bucket) = self.wheel.get_mut(at).map(std::mem::take) else { break };
-            for id in bucket {
+            for (at, &id) in bucket.iter().enumerate() {
+                if let Some(soon) = bucket.get(at + SOON).and_then(|id| self.slots.slot(id.0)) {
+                    prefetch(soon);
+                }
                 let limits = self.limits;
                 let Some(flow) = self.get_mut(id).filter(|flow| flow.due == second as u32) else { continue };
                 let deadline = flow.deadline(&limits);
@@ -406,7 +424,7 @@ impl<T: Attached> FlowTable<T> {
         // A stretch of sessions is passed over, at a cost that the hand's next round saves; where there is nothing else, the
         // session that was silent longest goes.
         let goes_on =
-            |step, found: Option<(bool, bool, Timestamp)>| step < SAMPLE || found.is_none_or(|(is_session, ..)| is_session);
+            |step, found: Option<(bool, bool, Timestamp)>| step < SAMPLE || found.is_none_or(|(is_certain, ..)| is_certain);
         let id = self.least(shard, Hand::Flow, goes_on, |flow| Some(flow.worth()))?;
         self.evicted += 1;
         self.remove(id)

@@ -16,6 +16,10 @@ impl Attached for Mark {
         self.session
     }
 
+    fn is_certain(&self) -> bool {
+        self.session
+    }
+
     fn more(&self) -> Option<&()> {
         None
     }
@@ -128,7 +132,7 @@ fn a_shard_is_full_for_itself() {
             }
             if n % 5 == 0 {
                 let some = table.evict_one(Shard::of(Ip::v4(ip), Ip::v4([255; 4])), |flow| {
-                    (!is_session(flow) && number(flow) % 2 == 0).then_some(flow.last_time)
+                    (!is_session(flow) && number(flow).is_multiple_of(2)).then_some(flow.last_time)
                 });
                 dropped.extend(some.map(|flow| (n, number(&flow))));
             }

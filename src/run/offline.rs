@@ -41,7 +41,8 @@ pub(super) fn analyze(
     let slices = evidence.as_ref().map(|_| SliceLimits::default());
     let (vlan_in_key, all_flows, report_every) = (config.vlan_in_key, config.all_flows, config.report_every);
     let keystrokes = config.keystrokes.is_some();
-    let limits = EngineLimits { vlan_in_key, all_flows, slices, keystrokes, report_every, ..EngineLimits::default() };
+    let room = EngineLimits::default().with(config.limits.max_flows as usize, config.limits.max_sessions as usize);
+    let limits = EngineLimits { vlan_in_key, all_flows, slices, keystrokes, report_every, ..room };
     let fail_on_finding = config.fail_on_finding;
     let merge = Merge::new(config.inputs.iter().cloned());
     let look = Look { format: config.format, color: config.color, keystrokes: config.keystrokes, live: false };

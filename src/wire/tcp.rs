@@ -177,6 +177,20 @@ impl<'a> TcpSegment<'a> {
         })
     }
 
+    /// Both of these, from one look at the options.
+    #[must_use]
+    pub fn mss_and_window_scale(&self) -> (Option<u16>, Option<u8>) {
+        let (mut mss, mut window_scale) = (None, None);
+        for element in self.elements() {
+            match element {
+                TcpOptionElement::MaximumSegmentSize(bytes) => mss = mss.or(Some(bytes)),
+                TcpOptionElement::WindowScale(power) => window_scale = window_scale.or(Some(power)),
+                _ => {}
+            }
+        }
+        (mss, window_scale)
+    }
+
     /// Whether a SACK block is there (RFC 2018): the receiver misses something.
     #[must_use]
     pub fn has_sack(&self) -> bool {

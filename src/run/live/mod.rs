@@ -76,7 +76,8 @@ pub(super) fn live(
     let slices = evidence.as_ref().map(|_| SliceLimits::default());
     let (vlan_in_key, all_flows, report_every) = (config.vlan_in_key, config.all_flows, config.report_every);
     let keystrokes = config.keystrokes.is_some();
-    let limits = EngineLimits { vlan_in_key, all_flows, slices, keystrokes, report_every, ..EngineLimits::default() };
+    let room = EngineLimits::default().with(config.limits.max_flows as usize, config.limits.max_sessions as usize);
+    let limits = EngineLimits { vlan_in_key, all_flows, slices, keystrokes, report_every, ..room };
     counters.flows_max.set(limits.flows.max_flows as u64);
     if let Some(claims) = &config.claims {
         counters.claims_read(Some(&claims.sha256));
