@@ -55,7 +55,7 @@ pub struct EngineLimits {
     /// Whether equal addresses and ports in different VLANs are different flows. Networks with overlapping addresses need it;
     /// a mirror that shows the two directions in different VLANs forbids it.
     pub vlan_in_key: bool,
-    /// Flows of which more than a SYN was seen, and nothing yet that shows whether they are sessions, at most, some 400 bytes
+    /// Flows of which more than a SYN was seen, and nothing yet that shows whether they are sessions, at most, some 500 bytes
     /// each. Like the other limits it is divided among the shards of the traffic, see [`per_shard`](crate::flow::per_shard).
     pub max_candidates: usize,
     /// Sessions, and flows that began as one does, at most: each takes some kilobytes.

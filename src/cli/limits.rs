@@ -6,7 +6,7 @@ use clap::Args;
 #[derive(Clone, Copy, Debug, Args)]
 pub struct LimitArgs {
     /// Flows held at most, 128 bytes each, and 16 to 32 to find them by. A quarter as many may be between their SYN and the first
-    /// data, with 400 bytes more. Each pair of addresses has room for 1 in 256 of all; where a limit is reached, what was silent longest
+    /// data, with 500 bytes more. Each pair of addresses has room for 1 in 256 of all; where a limit is reached, what was silent longest
     /// goes, sessions last, and is counted in `dropped.table` of the summary.
     #[arg(long, value_name = "N", default_value_t = 1 << 21, value_parser = clap::value_parser!(u32).range(1_024..=1 << 28))]
     pub max_flows: u32,

@@ -4,9 +4,11 @@ use std::net::Ipv4Addr;
 
 use etherparse::PacketBuilder;
 
-use super::*;
+use super::{session::Session, *};
 use crate::{
+    measure::{estimate::Distribution, keystroke::Keystrokes},
     observation::{Body, IdentifiedBy, SessionReport},
+    protocol::ssh::Ssh,
     time::Span,
     wire::LinkType,
 };
@@ -198,4 +200,49 @@ fn a_clock_that_is_set_back_is_counted_for_the_sessions_that_see_it() {
 #[test]
 fn a_flow_that_is_nothing_to_us_takes_two_cache_lines() {
     assert_eq!(size_of::<Option<Flow<Candidate>>>(), 128);
+}
+
+/// The rows of a table in the page on memory: what, limit, bytes of each, and all together in MiB.
+fn memory_rows() -> Vec<[String; 4]> {
+    let page = include_str!("../../deploy/memory.md");
+    let cells = |line: &str| -> Vec<String> { line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect() };
+    page.lines().filter(|line| line.starts_with("| ")).filter_map(|line| cells(line).try_into().ok()).collect()
+}
+
+/// What the page on memory says is what the limits and the sizes of the structures give.
+#[test]
+fn the_page_on_memory_is_true() {
+    let limits = EngineLimits::default();
+    let (index, heap) = (2 * 8, 16); // two entries a flow at least; what an allocation takes beside itself, at most
+    let candidate = size_of::<Candidate>() + heap;
+    let timers = 2 * (64 * 16 + 32 * 16 + 2 * 64 * 8);
+    let session = candidate
+        + size_of::<Session>()
+        + heap
+        + 2 * Distribution::MOST_BYTES
+        + Keystrokes::MOST_BYTES
+        + Ssh::MOST_BYTES
+        + timers
+        + 2 * (4 << 10);
+    let expected = [
+        ("flows", limits.flows.max_flows, 128),
+        ("places by which they are found", limits.flows.max_flows, index),
+        ("times at which they end, and free places", limits.flows.max_flows, 12),
+        ("flows that may become sessions", limits.max_candidates, candidate.next_multiple_of(16)),
+        ("sessions, at their most", limits.max_sessions, session.next_multiple_of(1 << 10)),
+        ("data behind holes", limits.max_waiting, 1),
+        ("fragments", limits.fragments.max_bytes, 1),
+        ("headers for evidence", SliceLimits::default().total, 1),
+    ];
+    let rows = memory_rows();
+    let grouped = |number: usize| {
+        let digits = number.to_string();
+        let groups: Vec<&str> = digits.as_bytes().rchunks(3).rev().map(|group| std::str::from_utf8(group).unwrap()).collect();
+        groups.join(",")
+    };
+    for (what, limit, each) in expected {
+        let row = rows.iter().find(|row| row[0] == what).unwrap_or_else(|| panic!("no row {what:?}"));
+        let together = format!("{:.1}", (limit * each) as f64 / f64::from(1 << 20));
+        assert_eq!(row[1..], [grouped(limit), grouped(each), together], "{what}");
+    }
 }

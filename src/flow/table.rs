@@ -20,10 +20,10 @@ use crate::time::{Span, Timestamp};
 const WHEEL_SECONDS: usize = 512;
 
 /// Places that are looked at for the least useful flow.
-const SAMPLE: u32 = 64;
+const SAMPLE: u32 = 8;
 
 /// Places that are looked at, at most, where few flows come into question.
-const FEW: u32 = 4 * SAMPLE;
+const FEW: u32 = 16 * SAMPLE;
 
 /// Flows of a second's bucket that are on their way from memory while one is looked at.
 const SOON: usize = 8;

@@ -112,6 +112,10 @@ impl FloorMethod {
 }
 
 impl Distribution {
+    /// Memory that it takes at most beside itself, in bytes: the histogram has 20 times 128 counts.
+    #[cfg(test)]
+    pub(crate) const MOST_BYTES: usize = size_of::<Many>() + 20 * 128 * size_of::<u32>();
+
     /// Adds a sample. Negative ones are not samples: time ran backwards.
     pub fn record(&mut self, sample: Span) {
         if sample.is_negative() {
@@ -238,6 +242,13 @@ impl RunningMedian {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_histogram_takes_no_more_than_it_says() {
+        let many = Many::of(&[Span::from_millis(1); LOWEST]).unwrap();
+        assert_eq!(many.histogram.distinct_values(), 20 * 128);
+        assert!(EXACT.next_power_of_two() * size_of::<Span>() <= Distribution::MOST_BYTES);
+    }
 
     fn of(millis: impl IntoIterator<Item = i64>) -> Distribution {
         let mut distribution = Distribution::default();

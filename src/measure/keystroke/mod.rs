@@ -194,6 +194,11 @@ struct Sent {
 }
 
 impl Keystrokes {
+    /// Memory that it takes at most beside itself, in bytes: what waits for an answer, and the distributions.
+    #[cfg(test)]
+    pub(crate) const MOST_BYTES: usize =
+        (MAX_WAITING + 1).next_power_of_two() * size_of::<Message>() + 4 * Distribution::MOST_BYTES;
+
     /// What became known of the terminal.
     pub fn on_terminal(&mut self, terminal: Terminal) {
         self.terminal = terminal;

@@ -101,6 +101,11 @@ enum Phase {
 }
 
 impl Ssh {
+    /// Memory that it takes at most beside itself, in bytes: of each side a packet in clear that is not yet whole, and the lists
+    /// of one that was.
+    #[cfg(test)]
+    pub(crate) const MOST_BYTES: usize = 2 * (MAX_CLEAR_PACKET.next_power_of_two() + MAX_CLEAR_PACKET) as usize;
+
     /// A session of which nothing was read; `from_start` says which side was captured from its beginning.
     #[must_use]
     pub fn new(from_start: PerSide<bool>) -> Self {
