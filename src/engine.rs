@@ -11,6 +11,7 @@ mod candidate;
 mod clock;
 mod ending;
 mod evidence;
+mod kept;
 mod losses;
 mod opening;
 mod quiet;
@@ -25,6 +26,7 @@ use std::{
     sync::Arc,
 };
 
+pub use self::kept::Worth;
 use self::{
     ahead::{AHEAD, Address, Glance},
     candidate::Candidate,
@@ -74,6 +76,9 @@ pub struct EngineLimits {
     pub all_flows: bool,
     /// How often a session that goes on is reported; `None` for at its end only.
     pub report_every: Option<Span>,
+    /// Of a sensor that sheds frames when it is behind: how many may be on their way to the engine. It is told then which sessions
+    /// to keep whole; see [`Engine::poll_worth`].
+    pub in_flight: Option<u64>,
 }
 
 impl EngineLimits {
@@ -98,6 +103,7 @@ impl Default for EngineLimits {
             slices: None,
             all_flows: false,
             report_every: None,
+            in_flight: None,
         }
     }
 }
@@ -116,6 +122,9 @@ pub struct Engine {
     clock: Clock,
     losses: Losses,
     shards: Shards,
+    worth: VecDeque<Worth>,
+    /// Sessions that it was told of and whose frames may still have been shed, with the number of frames at that time.
+    told: VecDeque<(u64, FlowId)>,
     slices: Option<SliceKeeper>,
     pseudonyms: Option<Arc<Pseudonyms>>,
     counters: Counters,
@@ -138,6 +147,8 @@ impl Engine {
             clock: Clock::default(),
             losses: Losses::default(),
             shards: Shards::new(),
+            worth: VecDeque::new(),
+            told: VecDeque::new(),
             slices: limits.slices.map(SliceKeeper::new),
             pseudonyms: None,
             counters: Counters::default(),
@@ -254,6 +265,12 @@ impl Engine {
     #[must_use]
     pub const fn last_frame(&self) -> u64 {
         self.frame
+    }
+
+    /// How far time has come: no deadline up to then is left.
+    #[must_use]
+    pub const fn stream_time(&self) -> Timestamp {
+        self.stream_time
     }
 
     /// What was counted so far.

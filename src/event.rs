@@ -128,13 +128,17 @@ impl Summary {
     }
 }
 
-/// Frames that were lost before they were read.
+/// Frames that did not come to the engines.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lost {
     /// For want of room in the kernel's ring.
     pub kernel: u64,
     /// By the interface or its driver.
     pub interface: u64,
+    /// Bulk payload that was left out because the sensor was behind.
+    pub shed_bulk: u64,
+    /// Other frames of flows that are no established sessions, left out because it was further behind.
+    pub shed_new: u64,
 }
 
 /// One input of a run.

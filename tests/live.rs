@@ -187,10 +187,10 @@ fn an_interface_that_is_down_at_first_is_captured_on_when_it_comes_up() {
 
 #[test]
 fn everything_that_came_before_the_signal_is_in_the_summary() {
-    for signal in [Signal::TERM, Signal::INT] {
+    for (signal, workers) in [(Signal::TERM, "1"), (Signal::INT, "2")] {
         let Some(lab) = Lab::new("drain") else { return };
         lab.pair("out", "tap");
-        let sensor = lab.sensor(&["-i", "tap", "--format", "ndjson"]);
+        let sensor = lab.sensor(&["-i", "tap", "--format", "ndjson", "--workers", workers]);
         let packets: Vec<_> = ["ssh-far", "ssh-silent", "ssh-rtt110"].into_iter().flat_map(read).collect();
         lab.send("out", &packets);
         sensor.signal(signal);
@@ -206,7 +206,7 @@ fn everything_that_came_before_the_signal_is_in_the_summary() {
 fn what_the_kernel_dropped_is_counted_and_borne_by_who_sent_meanwhile() {
     let Some(lab) = Lab::new("drops") else { return };
     lab.pair("out", "tap");
-    let sensor = lab.sensor(&["-i", "tap", "--format", "ndjson", "--ring-size", "1"]);
+    let sensor = lab.sensor(&["-i", "tap", "--format", "ndjson", "--ring-size", "1", "--workers", "2"]);
     let (packets, noise) = (read("scp-up"), datagram(1));
     let (first, rest) = packets.split_at(packets.len() / 2);
     let flood = Packet { bytes: [noise.bytes.as_slice(), &[0; 1_400]].concat(), ..noise };
@@ -217,13 +217,20 @@ fn what_the_kernel_dropped_is_counted_and_borne_by_who_sent_meanwhile() {
     sensor.signal(Signal::CONT);
     // Sent at once, what follows could be lost with the flood: that it was read shows in the log.
     sensor.wait_for_log("frames were lost");
+    // A file transfer is shed where the sensor is behind.
+    sensor.wait_for_log("no longer behind");
     lab.send("out", rest);
     sensor.wait_for_records(1, has_ended);
     let live = sensor.stop();
     let summary = live.summary();
     let lost = summary["dropped"]["kernel"].as_u64().unwrap();
     assert!(lost > 1_000, "7 MB into 1: {lost}");
-    assert_eq!(summary["packets"].as_u64().unwrap() + lost, (packets.len() + flood.len()) as u64, "every frame is accounted for");
+    let shed = summary["dropped"]["shed_bulk"].as_u64().unwrap() + summary["dropped"]["shed_new"].as_u64().unwrap();
+    assert_eq!(
+        summary["packets"].as_u64().unwrap() + lost + shed,
+        (packets.len() + flood.len()) as u64,
+        "every frame is accounted for"
+    );
     let quality = &of(&live.records(), "session")[0]["quality"].clone();
     assert!(quality["drops"].as_u64() >= Some(1) && quality["score"].as_f64() < Some(1.0), "{quality}");
 }

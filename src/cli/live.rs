@@ -50,6 +50,15 @@ pub struct LiveArgs {
     #[command(flatten)]
     pub limits: LimitArgs,
 
+    /// How many engines share the work, each in a thread of its own if there are several. Results are the same with any number.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub workers: u16,
+
+    /// Keep the program to some processors, such as 2,3 or 0-3,6: the threads that capture take one each in the order of the
+    /// interfaces, then those of the engines, and again from the front where there are more threads; all others may run on any of them.
+    #[arg(long, value_name = "LIST")]
+    pub cpus: Option<String>,
+
     /// Equal addresses and ports in different VLANs (outermost tag) are different flows; see `analyze --help`.
     #[arg(long)]
     pub vlan_key: bool,

@@ -17,6 +17,10 @@ pub struct LiveConfig {
     pub interfaces: Vec<String>,
     /// How to capture.
     pub capture: CaptureArgs,
+    /// How many engines share the work.
+    pub workers: usize,
+    /// The processors that threads are kept to, as they were typed; `None` for any.
+    pub cpus: Option<String>,
     /// The files that this came from, which are read again to resolve it again.
     pub files: Vec<PathBuf>,
     /// How much is held at most.
@@ -75,6 +79,8 @@ impl LiveConfig {
             interfaces,
             capture: args.capture,
             limits: args.limits,
+            workers: usize::from(args.workers),
+            cpus: args.cpus,
             claims: args.claims.as_deref().map(|path| read_claims(path, &args.around)).transpose()?,
             vlan_in_key: args.vlan_key,
             all_flows: args.all_flows,
@@ -100,6 +106,8 @@ impl LiveConfig {
                 "how to capture (--filter, --ring-size, --snaplen, --no-promiscuous, --timestamps, --hold-back)",
                 self.capture != new.capture,
             ),
+            ("--workers", self.workers != new.workers),
+            ("--cpus", self.cpus != new.cpus),
             ("--vlan-key", self.vlan_in_key != new.vlan_in_key),
             ("--all-flows", self.all_flows != new.all_flows),
             ("--report-every", self.report_every != new.report_every),

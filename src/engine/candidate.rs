@@ -263,9 +263,10 @@ impl Engine {
         });
         if standing == Standing::NotOurs {
             self.shards.change_waiting(shard, session.held_memory(), 0);
-            candidate.session = None;
+            let (key, session) = (flow.key, candidate.session.take());
             candidate.guess = PerSide { client: Guess::NotOurs, server: Guess::NotOurs };
             self.shards.end_session(shard);
+            session.iter().for_each(|session| self.let_go(&key, session));
             return;
         }
         if established && !was_established {
@@ -275,6 +276,7 @@ impl Engine {
             self.wake_at(deadline, session_id, id);
         }
         self.expect_report(id, time);
+        self.weigh(id);
     }
 
     pub(super) fn fire_session(&mut self, id: FlowId, time: Timestamp) {

@@ -50,6 +50,7 @@ impl Engine {
         let session = candidate.session.take();
         let waiting = session.as_ref().map_or(0, |session| session.held_memory());
         self.shards.change_waiting(flow.shard(), waiting, 0);
+        session.iter().for_each(|session| self.let_go(&flow.key, session));
         let Some(mut session) = session.filter(|session| session.is_confirmed()) else {
             return self.end_unidentified(flow, candidate, state, time);
         };

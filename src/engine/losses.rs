@@ -3,21 +3,30 @@
 //! Nobody knows which flows the lost frames belong to. So each frame of a session that was seen stands for as many that were not as
 //! the sensor lost for each one that it saw, since the session's frame before: the number to be expected where losses fall
 //! on all alike. Bursts are shared out among those who sent meanwhile, and a session that was silent has lost nothing.
+//!
+//! Frames that were shed on purpose are none of a session that is kept (see [`kept`](super::kept)); they count as lost for all others.
 
 use super::Engine;
 
 /// Millionths of a frame.
 const PARTS: u64 = 1_000_000;
 
-/// Frames that the sensor lost so far.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Losses(u64);
+/// Frames that did not come in so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Losses {
+    /// Of any flow.
+    lost: u64,
+    /// Of flows that are not kept.
+    shed: u64,
+}
 
 /// The share of one session.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct LossesOfSession {
-    /// Losses that were shared out.
-    known: u64,
+    /// Losses that were shared out, or were none of its own.
+    known: Losses,
+    /// Frames that had been shed when it was kept for sure; what is shed later is none of its own.
+    shed_until: Option<u64>,
     /// Frames that the sensor had seen by the session's last.
     seen: u64,
     parts: u64,
@@ -26,23 +35,41 @@ pub(super) struct LossesOfSession {
 impl Engine {
     /// The sensor lost frames that lay among those of the last time, before whatever is handled next.
     pub fn note_lost(&mut self, frames: u64) {
-        self.losses.0 = self.losses.0.saturating_add(frames);
+        self.losses.lost = self.losses.lost.saturating_add(frames);
+    }
+
+    /// The sensor left frames out, none of them of a session that was kept when they came.
+    pub fn note_shed(&mut self, frames: u64) {
+        self.settle_kept();
+        self.losses.shed = self.losses.shed.saturating_add(frames);
     }
 }
 
 impl LossesOfSession {
     /// Of a session that begins with the segment that comes next.
     pub(super) const fn new(losses: Losses) -> Self {
-        Self { known: losses.0, seen: 0, parts: 0 }
+        Self { known: losses, shed_until: None, seen: 0, parts: 0 }
+    }
+
+    /// Nothing of it is shed from now on.
+    pub(super) const fn settle(&mut self, losses: Losses) {
+        self.shed_until = Some(losses.shed);
+    }
+
+    /// Frames of it may be shed again.
+    pub(super) const fn unsettle(&mut self) {
+        self.shed_until = None;
     }
 
     /// A segment, the sensor's `packets`th frame.
     #[inline]
     pub(super) fn on_segment(&mut self, losses: Losses, packets: u64) {
-        if losses.0 != self.known {
-            let (lost, seen) = (losses.0.saturating_sub(self.known), packets.saturating_sub(self.seen).max(1));
+        if losses != self.known {
+            let shed = self.shed_until.unwrap_or(losses.shed).saturating_sub(self.known.shed);
+            let lost = losses.lost.saturating_sub(self.known.lost).saturating_add(shed);
+            let seen = packets.saturating_sub(self.seen).max(1);
             self.parts = self.parts.saturating_add(lost.saturating_mul(PARTS) / seen);
-            self.known = losses.0;
+            self.known = losses;
         }
         self.seen = packets;
     }
@@ -66,7 +93,7 @@ mod tests {
                 session.on_segment(losses, packet);
             }
             if (1_000..2_000).contains(&packet) && packet % 10 == 0 {
-                losses.0 += 10;
+                losses.lost += 10;
             }
         }
         session.frames()
@@ -82,11 +109,25 @@ mod tests {
 
     #[test]
     fn what_was_lost_before_it_began_is_not_its_own() {
-        let losses = Losses(1_000);
+        let losses = Losses { lost: 1_000, shed: 1_000 };
         let mut session = LossesOfSession::new(losses);
         session.on_segment(losses, 20);
         assert_eq!(session.frames(), 0);
-        session.on_segment(Losses(1_001), 1_000_000);
+        session.on_segment(Losses { lost: 1_001, ..losses }, 1_000_000);
         assert_eq!(session.frames(), 1, "and what may be, is");
+    }
+
+    #[test]
+    fn who_is_kept_bears_what_was_shed_before() {
+        let shed = |shed| Losses { lost: 0, shed };
+        let mut session = LossesOfSession::new(shed(0));
+        session.settle(shed(1_000));
+        session.on_segment(shed(50_000), 100);
+        assert_eq!(session.frames(), 10);
+        session.on_segment(shed(90_000), 200);
+        assert_eq!(session.frames(), 10);
+        session.unsettle();
+        session.on_segment(shed(91_000), 300);
+        assert_eq!(session.frames(), 20);
     }
 }

@@ -7,7 +7,7 @@ use super::{
     updates::Updates,
 };
 use crate::{
-    cue::Cue,
+    cue::{Cue, Terminal},
     flow::{Arrival, Data, Half, Item, PerSide, SessionId, Side, Stream},
     measure::{
         ack::AckTimer,
@@ -56,6 +56,9 @@ pub(super) struct Session {
     pub(super) losses: LossesOfSession,
     /// Reports before the last one.
     pub(super) updates: Updates,
+    /// Where it is worth keeping whole: frames that the sensor had seen when it became so.
+    pub(super) kept_since: Option<u64>,
+    is_interactive: bool,
 }
 
 impl Session {
@@ -79,6 +82,8 @@ impl Session {
             scheduled: None,
             losses: LossesOfSession::new(losses),
             updates: Updates::default(),
+            kept_since: None,
+            is_interactive: false,
         }
     }
 
@@ -99,6 +104,11 @@ impl Session {
     /// is worth no more than any flow when room is short.
     pub(super) const fn is_established(&self) -> bool {
         self.by_port || matches!(self.ssh.standing(), Standing::Both)
+    }
+
+    /// Whether a terminal was opened, or a key found.
+    pub(super) const fn is_interactive(&self) -> bool {
+        self.is_interactive
     }
 
     pub(super) const fn roles_known(&self) -> bool {
@@ -180,6 +190,7 @@ impl Session {
     pub(super) fn on_deadline(&mut self, now: Timestamp, scratch: &mut Scratch) {
         self.scheduled = None;
         self.keystrokes.on_deadline(now, &mut scratch.decided);
+        self.is_interactive |= !scratch.decided.is_empty();
     }
 
     /// The deadline to wake up for, where it is not yet scheduled.
@@ -320,11 +331,15 @@ impl Session {
             match cue {
                 Cue::Input(input) => self.keystrokes.on_input(input, rtt, decided),
                 Cue::Output(output) => self.keystrokes.on_output(output, decided),
-                Cue::Terminal(terminal) => self.keystrokes.on_terminal(terminal),
+                Cue::Terminal(terminal) => {
+                    self.is_interactive |= terminal == Terminal::Open;
+                    self.keystrokes.on_terminal(terminal);
+                }
                 Cue::CanObfuscate => self.keystrokes.on_can_obfuscate(),
                 Cue::Lost(side) => self.keystrokes.on_lost(side),
             }
         }
+        self.is_interactive |= !decided.is_empty();
     }
 }
 

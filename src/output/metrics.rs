@@ -77,6 +77,12 @@ pub struct Interface {
     pub kernel_drops: u64,
     /// Frames that the network card or its driver dropped.
     pub interface_drops: u64,
+    /// Frames with bulk payload that were left out because the sensor was behind.
+    pub shed_bulk: u64,
+    /// Other frames of flows that are no established sessions, left out because it was further behind.
+    pub shed_new: u64,
+    /// What is left out now: 0 for nothing, 1 for bulk payload, 2 for all but established sessions.
+    pub overload_level: u64,
     /// How often its thread had to wait because the engines were behind.
     pub waits: u64,
     /// How often it was opened after the start: it was down, or had vanished.
@@ -170,6 +176,11 @@ fn interfaces(snapshot: &Snapshot, page: &mut Page<'_>) {
     per("bytes_total", "counter", "Bytes on the wire of the frames received.", |i| i.bytes);
     per("kernel_drops_total", "counter", "Frames that the kernel had no room for.", |i| i.kernel_drops);
     per("interface_drops_total", "counter", "Frames that the network card or its driver dropped.", |i| i.interface_drops);
+    per("shed_bulk_frames_total", "counter", "Frames with bulk payload left out because the sensor was behind.", |i| i.shed_bulk);
+    per("shed_new_frames_total", "counter", "Other frames left out, of flows that are no established sessions.", |i| i.shed_new);
+    per("overload_level", "gauge", "0 nothing is left out, 1 bulk payload, 2 all but established sessions.", |i| {
+        i.overload_level
+    });
     per("channel_waits_total", "counter", "How often the interface's thread waited because the engines were behind.", |i| {
         i.waits
     });

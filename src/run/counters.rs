@@ -57,8 +57,10 @@ pub struct EngineCounters {
     pub undecoded: Count,
     /// Frames cut by a snaplen.
     pub truncated: Count,
-    /// Copies of frames.
+    /// Copies of frames, but for those of fragments.
     pub duplicated: Count,
+    /// Copies of fragments.
+    pub duplicated_fragments: Count,
     /// Flows that its table had no room for.
     pub dropped_flows: Count,
     /// Flows in its table.
@@ -74,7 +76,8 @@ impl EngineCounters {
         self.frames.set(counters.packets);
         self.undecoded.set(counters.undecoded);
         self.truncated.set(counters.truncated);
-        self.duplicated.set(counters.duplicated + counters.duplicated_fragments);
+        self.duplicated.set(counters.duplicated);
+        self.duplicated_fragments.set(counters.duplicated_fragments);
         self.dropped_flows.set(counters.dropped_flows);
         self.flows.set(engine.flows() as u64);
         self.sessions.set(engine.sessions() as u64);
@@ -90,8 +93,6 @@ pub struct Counters {
     pub engines: Box<[EngineCounters]>,
     /// Flows that the tables have room for.
     pub flows_max: Count,
-    /// Batches that wait for an engine.
-    pub queued: Count,
     /// Sessions that go on and were alerted.
     pub alerted: Count,
     /// Alerts whose evidence could not be saved.
@@ -113,7 +114,6 @@ impl Counters {
             interfaces: interfaces.into_iter().collect(),
             engines: (0..engines).map(|_| EngineCounters::default()).collect(),
             flows_max: Count::default(),
-            queued: Count::default(),
             alerted: Count::default(),
             evidence_errors: Count::default(),
             records: array::from_fn(|_| Count::default()),
@@ -138,6 +138,8 @@ impl Counters {
         counts.fold(Lost::default(), |sum, tap| Lost {
             kernel: sum.kernel + tap.lost_kernel,
             interface: sum.interface + tap.lost_interface,
+            shed_bulk: sum.shed_bulk + tap.shed.bulk,
+            shed_new: sum.shed_new + tap.shed.new,
         })
     }
 
@@ -195,16 +197,21 @@ impl Counters {
         self.engines.iter().map(|engine| count(engine).get()).sum()
     }
 
+    /// The largest of all engines: each is given all frames, and counts them all.
+    fn largest(&self, count: impl Fn(&EngineCounters) -> &Count) -> u64 {
+        self.engines.iter().map(|engine| count(engine).get()).max().unwrap_or_default()
+    }
+
     /// What they are now; what the process takes is not among it.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             interfaces: self.interfaces.iter().map(|(name, tap)| interface(name, tap)).collect(),
-            queued: self.queued.get(),
-            handled: self.sum(|engine| &engine.frames),
-            undecoded: self.sum(|engine| &engine.undecoded),
-            truncated: self.sum(|engine| &engine.truncated),
-            duplicated: self.sum(|engine| &engine.duplicated),
+            queued: self.interfaces.iter().map(|(_, tap)| tap.get().queued).sum(),
+            handled: self.largest(|engine| &engine.frames),
+            undecoded: self.largest(|engine| &engine.undecoded),
+            truncated: self.largest(|engine| &engine.truncated),
+            duplicated: self.sum(|engine| &engine.duplicated) + self.largest(|engine| &engine.duplicated_fragments),
             table_evictions: self.sum(|engine| &engine.dropped_flows),
             flows: self.sum(|engine| &engine.flows),
             flows_max: self.flows_max.get(),
@@ -229,8 +236,8 @@ impl fmt::Display for Counters {
         let (reloads, failed) = now.claims.map_or((0, 0), |claims| (claims.successes.saturating_sub(1), claims.failures));
         write!(
             f,
-            "{} packets, {} flows ({} dropped), {} sessions ({} alerted); lost {} by the kernel and {} by interfaces; {} batches wait, \
-             {waits} waits for room; {reloads} reloads, {failed} failed",
+            "{} packets, {} flows ({} dropped), {} sessions ({} alerted); lost {} by the kernel and {} by interfaces, shed {} of \
+             bulk and {} of other flows; {} batches wait, {waits} waits for room; {reloads} reloads, {failed} failed",
             now.handled,
             now.flows,
             now.table_evictions,
@@ -238,6 +245,8 @@ impl fmt::Display for Counters {
             self.alerted.get(),
             lost.kernel,
             lost.interface,
+            lost.shed_bulk,
+            lost.shed_new,
             now.queued,
         )
     }
@@ -251,6 +260,9 @@ fn interface(name: &str, tap: &TapCounters) -> Interface {
         bytes: counts.bytes,
         kernel_drops: counts.lost_kernel,
         interface_drops: counts.lost_interface,
+        shed_bulk: counts.shed.bulk,
+        shed_new: counts.shed.new,
+        overload_level: counts.level,
         waits: counts.waits,
         reopened: counts.reopened,
         is_up: tap.is_open(),
@@ -294,11 +306,14 @@ mod tests {
         let counters = counters();
         for (engine, flows) in counters.engines.iter().zip([3, 4]) {
             engine.flows.set(flows);
+            engine.frames.set(10 + flows);
         }
         for (_, tap) in &counters.interfaces {
             tap.on_lost(5, 1);
         }
-        assert_eq!((counters.snapshot().flows, counters.lost()), (7, Lost { kernel: 10, interface: 2 }));
+        assert_eq!(counters.lost(), Lost { kernel: 10, interface: 2, ..Lost::default() });
+        let snapshot = counters.snapshot();
+        assert_eq!((snapshot.flows, snapshot.handled), (7, 14), "both engines are given the same frames");
         assert!(counters.to_string().contains(" 7 flows (0 dropped)"), "{counters}");
     }
 

@@ -9,6 +9,7 @@ pub mod guard;
 pub mod health;
 mod interface;
 mod judge;
+mod lanes;
 mod live;
 pub mod metrics;
 mod offline;

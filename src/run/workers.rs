@@ -1,14 +1,16 @@
 //! The first stage by one engine here, or by several in threads of their own.
 //!
 //! Each worker reads all inputs by itself, numbers all frames, and handles those of its [`Share`]. What the workers observe is
-//! merged by its key, so that the second stage sees the same order whatever their number: an observation goes on as soon as no
-//! other worker can come with an earlier one.
+//! merged by its key (see [`lanes`](super::lanes)).
 
-use std::{collections::VecDeque, io, mem, panic, path::PathBuf, sync::Arc, thread};
+use std::{io, mem, panic, path::PathBuf, sync::Arc, thread};
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 
-use super::screen::Progress;
+use super::{
+    lanes::{Lanes, Mark, Message, Next},
+    screen::Progress,
+};
 use crate::{
     capture::{Merge, Selection},
     engine::{Engine, EngineLimits},
@@ -35,13 +37,6 @@ pub(super) struct Job {
     pub(super) progress: Option<Progress>,
 }
 
-/// What a worker has observed since its last message.
-struct Message {
-    observations: Vec<Observation>,
-    /// All that comes later is of this frame or a later one.
-    up_to: u64,
-}
-
 impl Job {
     /// Does it with so many workers and hands on every observation in order. `merge` is of the inputs, and comes back read.
     ///
@@ -66,7 +61,7 @@ impl Job {
         let Self { limits, pseudonyms, inputs, selection, mut progress } = self;
         let mut first = Some(merge);
         thread::scope(|scope| {
-            let (lanes, threads): (Vec<_>, Vec<_>) = Share::all(workers)
+            let (receivers, threads): (Vec<_>, Vec<_>) = Share::all(workers)
                 .map(|share| {
                     let (sender, receiver) = bounded(WAITING);
                     let job = Self {
@@ -77,11 +72,11 @@ impl Job {
                         progress: progress.take(),
                     };
                     let merge = first.take().unwrap_or_else(|| Merge::new(inputs.iter().cloned()));
-                    (Lane::new(receiver), scope.spawn(move || job.share(merge, &sender)))
+                    (receiver, scope.spawn(move || job.share(merge, &sender)))
                 })
                 .unzip();
-            // On an error the lanes end here, and with them their workers.
-            let result = merge_lanes(lanes, take);
+            let result = self::merge(&receivers, take);
+            drop(receivers); // and with them the workers, on an error
             let mut done = threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| panic::resume_unwind(panic)));
             let first = done.next().unwrap_or_else(|| (Counters::default(), Merge::new([])));
             let (counters, merge) = done.fold(first, |(counters, merge), (other, _)| (counters.with_flows_of(&other), merge));
@@ -111,16 +106,16 @@ impl Job {
     /// Does its share of it and sends what it observes.
     fn share(self, merge: Merge, sender: &Sender<Message>) -> (Counters, Merge) {
         let (mut observations, mut batches) = (Vec::new(), 0u32);
-        let send = |observations: &mut Vec<Observation>, up_to| {
+        let send = |observations: &mut Vec<Observation>, up_to: Mark| {
             sender.send(Message { observations: mem::take(observations), up_to }).is_ok()
         };
         let done = self.alone(merge, |observation, up_to| {
             batches = batches.wrapping_add(u32::from(observation.is_none()));
             let due = observation.is_none() && batches.is_multiple_of(EVERY);
             observations.extend(observation);
-            if due || observations.len() >= TOGETHER { send(&mut observations, up_to) } else { true }
+            if due || observations.len() >= TOGETHER { send(&mut observations, Mark::at_frame(up_to)) } else { true }
         });
-        send(&mut observations, u64::MAX);
+        send(&mut observations, Mark::END);
         done
     }
 }
@@ -136,45 +131,17 @@ fn hand_on(engine: &mut Engine, take: &mut impl FnMut(Option<Observation>, u64) 
     take(None, engine.last_frame())
 }
 
-/// What comes from one worker.
-struct Lane {
-    receiver: Receiver<Message>,
-    waiting: VecDeque<Observation>,
-    up_to: u64,
-}
-
-impl Lane {
-    const fn new(receiver: Receiver<Message>) -> Self {
-        Self { receiver, waiting: VecDeque::new(), up_to: 0 }
-    }
-
-    /// Whether nothing earlier than a frame can come from here.
-    fn is_beyond(&self, frame: u64) -> bool {
-        !self.waiting.is_empty() || self.up_to > frame
-    }
-
-    fn receive(&mut self) {
-        match self.receiver.recv() {
-            Ok(Message { observations, up_to }) => {
-                self.waiting.extend(observations);
-                self.up_to = up_to;
-            }
-            Err(_) => self.up_to = u64::MAX,
-        }
-    }
-}
-
-/// Hands on everything that comes from all lanes, in the order of its keys.
-fn merge_lanes(mut lanes: Vec<Lane>, mut take: impl FnMut(Observation) -> io::Result<()>) -> io::Result<()> {
+/// Hands on everything that comes from all workers, in the order of its keys.
+fn merge(receivers: &[Receiver<Message>], mut take: impl FnMut(Observation) -> io::Result<()>) -> io::Result<()> {
+    let mut lanes = Lanes::new(receivers.len());
     loop {
-        let heads = lanes.iter().enumerate().filter_map(|(i, lane)| Some((lane.waiting.front()?.key, i)));
-        let next = heads.min();
-        let frame = next.map_or(u64::MAX - 1, |(key, _)| key.frame);
-        if let Some(lane) = lanes.iter_mut().filter(|lane| !lane.is_beyond(frame)).min_by_key(|lane| lane.up_to) {
-            lane.receive();
-            continue;
+        match lanes.next() {
+            Next::Observation(observation) => take(*observation)?,
+            Next::Wait(worker) => {
+                let message = receivers.get(worker).and_then(|receiver| receiver.recv().ok());
+                lanes.push(worker, message.unwrap_or(Message { observations: Vec::new(), up_to: Mark::END }));
+            }
+            Next::End => return Ok(()),
         }
-        let Some(observation) = next.and_then(|(_, i)| lanes.get_mut(i)?.waiting.pop_front()) else { return Ok(()) };
-        take(observation)?;
     }
 }

@@ -143,7 +143,13 @@ impl Lab {
 
     /// Records what passes an interface.
     pub(crate) fn record(&self, interface: &str, file: PathBuf) -> Recorder {
+        self.record_only("", interface, file)
+    }
+
+    /// The same of what a filter lets pass.
+    pub(crate) fn record_only(&self, filter: &str, interface: &str, file: PathBuf) -> Recorder {
         let mut capture = self.open(interface);
+        capture.filter(filter, true).unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let stopping = Arc::clone(&stop);
         let mut savefile = capture.savefile(&file).unwrap();

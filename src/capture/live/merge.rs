@@ -1,26 +1,27 @@
 //! The frames of all interfaces as one stream, by time.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender};
 
-use super::batch::FrameBatch;
+use super::{
+    batch::{FrameBatch, Lent, Missed, Run},
+    counters::TapCounters,
+    shed::Sheds,
+};
 use crate::{
     capture::BATCH,
     time::{Span, Timestamp},
-    wire::Batch,
 };
 
-/// See the [module's documentation](super). Call [`LiveMerge::receive`], then [`LiveMerge::next_batch`] until it gives none, and
+/// See the [module's documentation](super). Call [`LiveMerge::receive`], then [`LiveMerge::next_run`] until it gives none, and
 /// again until the end was received and nothing is left.
 #[derive(Debug)]
 pub struct LiveMerge {
     queue: Receiver<FrameBatch>,
     inputs: Vec<Input>,
     next_number: u64,
-    /// Whose first batch has given out the last run.
-    running: Option<usize>,
-    lost: u64,
+    missed: Missed,
     ended: bool,
 }
 
@@ -39,7 +40,8 @@ pub enum Received {
 #[derive(Debug)]
 struct Input {
     back: Sender<FrameBatch>,
-    pending: VecDeque<FrameBatch>,
+    counters: Arc<TapCounters>,
+    pending: VecDeque<Arc<Lent>>,
     /// First frame of the first batch that was not given out.
     next: usize,
     up_to: Timestamp,
@@ -47,30 +49,28 @@ struct Input {
 
 impl Input {
     fn head(&self) -> Option<Timestamp> {
-        self.pending.front()?.frames.get(self.next).map(|frame| frame.time)
+        self.pending.front()?.batch().frames.get(self.next).map(|frame| frame.time)
     }
 
-    /// Gives batches back that were used up; frames that were lost in front of them.
-    fn recycle(&mut self) -> u64 {
-        let mut lost = 0;
-        while self.pending.front().is_some_and(|batch| self.next >= batch.frames.len()) {
+    /// Lets go of batches that were used up; what did not come in in front of their ends.
+    fn let_go(&mut self) -> Missed {
+        let mut missed = Missed::default();
+        while self.pending.front().is_some_and(|lent| self.next >= lent.batch().frames.len()) {
             self.next = 0;
-            lost += self.pending.pop_front().map_or(0, |batch| {
-                let lost = batch.lost;
-                // A tap that has ended wants none.
-                let _ = self.back.try_send(batch);
-                lost
-            });
+            missed.add(self.pending.pop_front().map_or_else(Missed::default, |lent| lent.batch().missed));
         }
-        lost
+        missed
     }
 }
 
 impl LiveMerge {
-    /// Of batches that come through `queue` and go back by the channel of their interface.
-    pub(super) fn new(queue: Receiver<FrameBatch>, back: Vec<Sender<FrameBatch>>) -> Self {
-        let input = |back| Input { back, pending: VecDeque::new(), next: 0, up_to: Timestamp::MIN };
-        Self { queue, inputs: back.into_iter().map(input).collect(), next_number: 0, running: None, lost: 0, ended: false }
+    /// Of batches that come through `queue` and go back by the channel of their interface, which counts them.
+    pub(super) fn new(
+        queue: Receiver<FrameBatch>,
+        taps: impl IntoIterator<Item = (Sender<FrameBatch>, Arc<TapCounters>)>,
+    ) -> Self {
+        let input = |(back, counters)| Input { back, counters, pending: VecDeque::new(), next: 0, up_to: Timestamp::MIN };
+        Self { queue, inputs: taps.into_iter().map(input).collect(), next_number: 0, missed: Missed::default(), ended: false }
     }
 
     /// Waits for a batch.
@@ -88,18 +88,13 @@ impl LiveMerge {
         }
     }
 
-    /// Batches that wait to be received.
-    #[must_use]
-    pub fn queued(&self) -> usize {
-        self.queue.len()
-    }
-
     fn take(&mut self, batch: FrameBatch) {
         let Some(input) = self.inputs.get_mut(batch.input as usize) else { return };
+        input.counters.on_received();
         input.up_to = input.up_to.max(batch.up_to);
-        input.pending.push_back(batch);
+        input.pending.push_back(Arc::new(Lent::new(batch, input.back.clone())));
         if input.pending.len() == 1 {
-            self.lost += input.recycle();
+            self.missed.add(input.let_go());
         }
     }
 
@@ -108,25 +103,22 @@ impl LiveMerge {
         if self.ended { Timestamp::MAX } else { self.inputs.iter().map(|input| input.up_to).min().unwrap_or(Timestamp::MAX) }
     }
 
-    /// Stream time: all frames up to it were given out, when [`LiveMerge::next_batch`] gives none. None before every interface has
+    /// Stream time: all frames up to it were given out, when [`LiveMerge::next_run`] gives none. None before every interface has
     /// been read once, and at the end.
     #[must_use]
     pub fn up_to(&self) -> Option<Timestamp> {
         Some(self.horizon()).filter(|time| Timestamp::MIN < *time && *time < Timestamp::MAX)
     }
 
-    /// Frames that the interfaces lost among those given out since the last call.
-    pub const fn take_lost(&mut self) -> u64 {
-        std::mem::replace(&mut self.lost, 0)
+    /// What did not come in before whatever is given out next, and was not told with a run.
+    pub const fn take_missed(&mut self) -> Missed {
+        std::mem::replace(&mut self.missed, Missed { lost: 0, shed: Sheds { bulk: 0, new: 0 } })
     }
 
     /// The next run of frames, all from one interface; none where those that are there may not be the next. It begins with the
     /// earliest frame that is there (of equal ones with that of the interface named first) and goes up to another
     /// interface's turn.
-    pub fn next_batch(&mut self) -> Option<Batch<'_>> {
-        if let Some(input) = self.running.take().and_then(|index| self.inputs.get_mut(index)) {
-            self.lost += input.recycle();
-        }
+    pub fn next_run(&mut self) -> Option<Run> {
         let horizon = self.horizon();
         let heads = self.inputs.iter().enumerate().filter_map(|(index, input)| Some((input.head()?, index)));
         let (first, index) = heads.clone().min()?;
@@ -137,15 +129,15 @@ impl LiveMerge {
         let turns = others.map(|(time, other)| if index < other { time } else { time - Span::from_nanos(1) });
         let until = turns.min().unwrap_or(Timestamp::MAX).min(horizon);
         let input = self.inputs.get_mut(index)?;
-        let batch = input.pending.front()?;
-        let rest = batch.frames.get(input.next..).unwrap_or_default();
-        let run = rest.iter().take(BATCH).take_while(|frame| frame.time <= until).count().max(1);
-        let frames = rest.get(..run).unwrap_or_default();
-        input.next += frames.len();
-        self.running = Some(index);
+        let lent = Arc::clone(input.pending.front()?);
+        let rest = lent.batch().frames.get(input.next..).unwrap_or_default();
+        let length = rest.iter().take(BATCH).take_while(|frame| frame.time <= until).count().max(1);
+        let frames = input.next..input.next + length;
+        input.next = frames.end;
+        self.missed.add(input.let_go());
         let first_number = self.next_number;
-        self.next_number += frames.len() as u64;
-        Some(Batch { first_number, input: u32::try_from(index).unwrap_or(u32::MAX), data: &batch.data, frames })
+        self.next_number += length as u64;
+        Some(Run::new(lent, frames, first_number, self.take_missed()))
     }
 }
 

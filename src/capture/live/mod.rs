@@ -7,10 +7,14 @@
 //!                       └────────────────── the same batches, empty ───────────────────┘
 //! ```
 //!
-//! Each frame is copied once, from the ring into a batch. A tap has a fixed number of batches ([`BATCHES`]), which come back to it
+//! Each frame is copied once, from the ring into a batch. A tap has so many batches at most, which come back to it
 //! when they were used: so the channel to the merge is bounded, and never full. Where whoever takes the frames is too slow, a tap runs
 //! out of batches and waits; the ring is the buffer then, and what does not fit into it is counted by the kernel, with all others
 //! that it drops, and told in the batch behind the hole. Nothing is dropped between ring and merge.
+//!
+//! # Overload
+//! Where the ring fills, the tap leaves out frames before they are copied, by `shed`: bulk payload first, then all but the sessions
+//! that the engines ask it to keep ([`Kept`]). Each is counted, and told in its batch.
 //!
 //! # Order
 //! Every batch says up to which time its interface has been read: the last frame's, or where the ring was found empty, the clock's
@@ -25,8 +29,11 @@
 
 mod batch;
 mod counters;
+mod cpus;
+mod kept;
 mod merge;
 mod ring;
+mod shed;
 mod stamps;
 mod tap;
 
@@ -38,18 +45,21 @@ use std::{
 
 use crossbeam::channel::bounded;
 
-pub use self::{
-    batch::BATCHES,
-    counters::{TapCounters, TapCounts},
-    merge::{LiveMerge, Received},
-    stamps::{Stamping, Stamps},
-};
 use self::{
     batch::FrameBatch,
     ring::Ring,
     tap::{Channels, Tap},
 };
-use crate::time::Span;
+pub use self::{
+    batch::{Missed, Run},
+    counters::{TapCounters, TapCounts},
+    cpus::{CpuError, Cpus},
+    kept::{Kept, Party},
+    merge::{LiveMerge, Received},
+    shed::{Level, Sheds},
+    stamps::{Stamping, Stamps},
+};
+use crate::{capture::BATCH, time::Span};
 
 /// How to capture: the same for all interfaces.
 #[derive(Clone, Debug)]
@@ -66,6 +76,8 @@ pub struct LiveOptions {
     pub stamping: Stamping,
     /// Whether there is one interface only.
     pub alone: bool,
+    /// The processors that threads take turns at; none for any.
+    pub cpus: Cpus,
     /// How far what is known of an interface lags behind the clock: longer than a frame lies in the ring before it can be read.
     pub hold_back: Span,
 }
@@ -103,6 +115,8 @@ enum Problem {
 /// Interfaces that were opened, and are not read yet.
 pub struct Opened {
     taps: Vec<(Tap, Stamps)>,
+    options: Arc<LiveOptions>,
+    kept: Arc<Kept>,
 }
 
 /// The threads that read the interfaces.
@@ -119,6 +133,7 @@ impl Opened {
     /// [`OpenError`] of the first that cannot be.
     pub fn open(interfaces: &[String], options: &LiveOptions) -> Result<Self, OpenError> {
         let options = Arc::new(options.clone());
+        let kept = Arc::<Kept>::default();
         let mut taps = Vec::new();
         for (input, name) in (0..).zip(interfaces) {
             let ring = match Ring::open(name, &options) {
@@ -130,9 +145,9 @@ impl Opened {
                 Err(problem) => return Err(OpenError { interface: name.clone(), problem }),
             };
             let stamps = ring.as_ref().map_or(Stamps::Host, Ring::stamps);
-            taps.push((Tap::new(name.clone(), input, ring, Arc::clone(&options)), stamps));
+            taps.push((Tap::new(name.clone(), input, ring, Arc::clone(&options), Arc::clone(&kept)), stamps));
         }
-        Ok(Self { taps })
+        Ok(Self { taps, options, kept })
     }
 
     /// Who stamps the frames: the adapter only where it does so on every interface.
@@ -147,6 +162,22 @@ impl Opened {
         self.taps.iter().map(|(tap, _)| tap.counters()).collect()
     }
 
+    /// Where the taps look up which flows nothing is shed of.
+    #[must_use]
+    pub fn kept(&self) -> Arc<Kept> {
+        Arc::clone(&self.kept)
+    }
+
+    /// Frames that were read and not handed back, at most.
+    #[must_use]
+    pub fn in_flight(&self) -> usize {
+        self.batches().saturating_mul(BATCH)
+    }
+
+    fn batches(&self) -> usize {
+        Tap::most_batches(self.options.alone).saturating_mul(self.taps.len().max(1))
+    }
+
     /// Begins to read, in one thread an interface. There `begin` comes first, with the name of the interface, for what holds for one
     /// thread (privileges, say); what it gives is done in each round of that thread. All have begun when this returns.
     ///
@@ -157,21 +188,18 @@ impl Opened {
         begin: impl Fn(&str) -> io::Result<B> + Clone + Send + 'static,
     ) -> io::Result<(LiveMerge, Capturing)> {
         let (tell, told) = bounded(self.taps.len());
-        let (full, queue) = bounded::<FrameBatch>(BATCHES.saturating_mul(self.taps.len().max(1)));
+        let (full, queue) = bounded::<FrameBatch>(self.batches());
         let stop = Arc::new(AtomicBool::new(false));
-        let (mut back, mut threads) = (Vec::new(), Vec::new());
-        for (tap, _) in self.taps {
-            let (give, take) = bounded(BATCHES);
-            for _ in 0..BATCHES {
-                // There is room for each.
-                let _ = give.try_send(FrameBatch::default());
-            }
-            back.push(give);
+        let (mut backs, mut threads) = (Vec::new(), Vec::new());
+        for (index, (tap, _)) in self.taps.into_iter().enumerate() {
+            let (give, take) = bounded(Tap::most_batches(self.options.alone));
+            backs.push((give, tap.counters()));
             let channels = Channels { full: full.clone(), empty: take, stop: Arc::clone(&stop) };
             let name = format!("capture {}", tap.name());
-            let (begin, tell) = (begin.clone(), tell.clone());
+            let (begin, tell, options) = (begin.clone(), tell.clone(), Arc::clone(&self.options));
             let run = move || match begin(tap.name()) {
                 Ok(beat) => {
+                    options.cpus.take_turn(index);
                     // There is room for each.
                     let _ = tell.try_send(Ok(()));
                     drop(tell);
@@ -185,7 +213,7 @@ impl Opened {
         for _ in &threads {
             told.recv().unwrap_or_else(|_| Err(io::Error::other("one has failed at its start")))?;
         }
-        Ok((LiveMerge::new(queue, back), Capturing { threads, stop }))
+        Ok((LiveMerge::new(queue, backs), Capturing { threads, stop }))
     }
 }
 

@@ -13,12 +13,14 @@ use rustix::{
 
 use super::{
     LiveOptions, Problem,
+    kept::Kept,
+    shed::{Level, shed},
     stamps::{Stamps, choose, offered},
 };
 use crate::{
     capture::live::batch::FrameBatch,
     time::{Span, Timestamp},
-    wire::LinkType,
+    wire::{Frame, LinkType},
 };
 
 /// How long the kernel collects frames in a block, in milliseconds. A frame comes through after at most twice that.
@@ -80,17 +82,26 @@ impl Ring {
         self.stamps
     }
 
-    /// Moves frames into a batch until it is full or there are none.
+    /// Moves frames into a batch until it is full or there are none; those that the level has shed are left out.
     ///
     /// # Errors
     /// What libpcap says; the interface has vanished, most likely.
-    pub(super) fn read(&mut self, batch: &mut FrameBatch) -> Result<Read, pcap::Error> {
+    pub(super) fn read(&mut self, batch: &mut FrameBatch, level: Level, kept: &Kept) -> Result<Read, pcap::Error> {
         while !batch.is_full() {
             match self.capture.next_packet() {
                 Ok(packet) => {
                     let stamp = packet.header.ts;
                     // The second number is of nanoseconds, as was asked for.
                     let time = Timestamp::from_nanos(0) + Span::from_secs(stamp.tv_sec) + Span::from_nanos(stamp.tv_usec);
+                    batch.note(time, packet.data.len());
+                    if level != Level::Nothing {
+                        let (input, link, original_len) = (batch.input, self.link, packet.header.len);
+                        let frame = Frame { number: 0, input, time, link, bytes: packet.data, original_len };
+                        if let Some(kind) = shed(&frame, level, kept) {
+                            batch.missed.shed.count(kind);
+                            continue;
+                        }
+                    }
                     batch.push(time, self.link, packet.data, packet.header.len);
                 }
                 Err(pcap::Error::TimeoutExpired | pcap::Error::NoMorePackets) => return Ok(Read::Empty),

@@ -14,9 +14,11 @@ use tracing::{info, warn};
 
 use super::{
     LiveOptions, Problem,
-    batch::FrameBatch,
+    batch::{BATCHES, BATCHES_OF_SEVERAL, FrameBatch},
     counters::TapCounters,
+    kept::Kept,
     ring::{Read, Ring, Waited},
+    shed::{Gauge, Level, Overload, Pressure, Sheds},
     stamps::Stamps,
 };
 use crate::time::{Span, Timestamp};
@@ -68,10 +70,20 @@ pub(super) struct Tap {
     warned: Option<Instant>,
     /// Frames that were lost and not told with a batch yet.
     lost: u64,
+    /// Whether the kernel has dropped frames, and it was not seen to yet.
+    has_dropped: bool,
+    /// Batches that there are.
+    batches: usize,
+    kept: Arc<Kept>,
+    overload: Overload,
+    gauge: Gauge,
+    /// Since when the level is more than nothing, and what had been shed by then.
+    shedding: Option<(Instant, Sheds)>,
+    started: Instant,
 }
 
 impl Tap {
-    pub(super) fn new(name: String, input: u32, ring: Option<Ring>, options: Arc<LiveOptions>) -> Self {
+    pub(super) fn new(name: String, input: u32, ring: Option<Ring>, options: Arc<LiveOptions>, kept: Arc<Kept>) -> Self {
         let (now, counters) = (Instant::now(), Arc::new(TapCounters::default()));
         counters.set_open(ring.is_some());
         Self {
@@ -89,7 +101,19 @@ impl Tap {
             told_of_failure: false,
             warned: None,
             lost: 0,
+            has_dropped: false,
+            batches: 0,
+            kept,
+            overload: Overload::default(),
+            gauge: Gauge::default(),
+            shedding: None,
+            started: now,
         }
+    }
+
+    /// How many batches an interface has at most.
+    pub(super) const fn most_batches(alone: bool) -> usize {
+        if alone { BATCHES } else { BATCHES_OF_SEVERAL }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -113,8 +137,11 @@ impl Tap {
             let read = self.read(&mut batch, before);
             let has_ended = self.has_ended(&batch, read, before);
             self.add_losses(&mut batch, has_ended);
+            self.mind_the_ring(&batch, before);
             self.counters
                 .on_frames(batch.frames.len() as u64, batch.frames.iter().map(|frame| u64::from(frame.original_len)).sum());
+            self.counters.on_shed(batch.missed.shed);
+            self.counters.on_sent();
             batch.up_to = self.up_to;
             if channels.full.send(batch).is_err() || has_ended {
                 return;
@@ -126,10 +153,14 @@ impl Tap {
     }
 
     /// A batch to fill; waits for one where all are on their way.
-    fn next_batch(&self, empty: &Receiver<FrameBatch>) -> Option<FrameBatch> {
+    fn next_batch(&mut self, empty: &Receiver<FrameBatch>) -> Option<FrameBatch> {
         match empty.try_recv() {
             Ok(batch) => Some(batch),
             Err(TryRecvError::Disconnected) => None,
+            Err(TryRecvError::Empty) if self.batches < Self::most_batches(self.options.alone) => {
+                self.batches += 1;
+                Some(FrameBatch::default())
+            }
             Err(TryRecvError::Empty) => {
                 self.counters.on_wait();
                 empty.recv().ok()
@@ -139,7 +170,8 @@ impl Tap {
 
     /// Fills a batch with what there is. Whatever was stamped before `now` less the hold-back is read where nothing is left.
     fn read(&mut self, batch: &mut FrameBatch, now: Timestamp) -> Read {
-        let read = match self.ring.as_mut().map(|ring| ring.read(batch)) {
+        let (level, kept) = (self.overload.level(), &self.kept);
+        let read = match self.ring.as_mut().map(|ring| ring.read(batch, level, kept)) {
             Some(Ok(read)) => read,
             Some(Err(error)) => {
                 self.lose(&error.to_string());
@@ -150,9 +182,9 @@ impl Tap {
                 Read::Empty
             }
         };
-        if let Some(last) = batch.frames.last() {
-            self.up_to = self.up_to.max(last.time);
-            self.look_at_clock(last.time - now);
+        if let Some((_, last)) = batch.read {
+            self.up_to = self.up_to.max(last);
+            self.look_at_clock(last - now);
             if std::mem::take(&mut self.is_down) {
                 info!("{}: frames come again", self.name);
             }
@@ -175,7 +207,7 @@ impl Tap {
     /// Whether this is the last batch: what was stamped before the end was asked for has been read.
     fn has_ended(&self, batch: &FrameBatch, read: Read, now: Timestamp) -> bool {
         let Some((asked, since)) = self.ending else { return false };
-        let is_beyond = batch.frames.last().is_some_and(|last| last.time > asked);
+        let is_beyond = batch.read.is_some_and(|(_, last)| last > asked);
         let is_drained = read == Read::Empty && (self.ring.is_none() || now >= asked + self.options.hold_back);
         is_beyond || is_drained || since.elapsed() >= LONGEST_END
     }
@@ -185,7 +217,44 @@ impl Tap {
             self.asked_for_losses = Instant::now();
             self.ask_for_losses();
         }
-        batch.lost = std::mem::take(&mut self.lost);
+        batch.missed.lost = std::mem::take(&mut self.lost);
+    }
+
+    /// Finds out how far behind it is, and what is to be shed from here on.
+    fn mind_the_ring(&mut self, batch: &FrameBatch, now: Timestamp) {
+        let in_use = match batch.read {
+            // A card's clock that nobody keeps in step says nothing.
+            Some((first, last)) if (now - first).abs() <= LARGEST_ERROR => {
+                let ring = u64::from(self.options.ring_mib) << 20;
+                let frames = u64::from(batch.looked_at());
+                self.gauge.read(batch.read_bytes, frames, now - first, last - first, ring)
+            }
+            _ => 0,
+        };
+        let pressure = Pressure { in_use, dropped: std::mem::take(&mut self.has_dropped) };
+        let since = i64::try_from(self.started.elapsed().as_nanos()).unwrap_or(i64::MAX);
+        if let Some(level) = self.overload.update(Span::from_nanos(since), pressure) {
+            self.on_level(level, pressure);
+        }
+    }
+
+    fn on_level(&mut self, level: Level, pressure: Pressure) {
+        self.counters.on_level(level);
+        let (name, counts) = (&self.name, self.counters.get());
+        let (since, before) = *self.shedding.get_or_insert_with(|| (Instant::now(), counts.shed));
+        let (bulk, new) = (counts.shed.bulk - before.bulk, counts.shed.new - before.new);
+        let so_far = format!("{bulk} bulk and {new} other frames were shed in {:.1} s", since.elapsed().as_secs_f64());
+        let kernel = if pressure.dropped { ", which has run over" } else { "" };
+        let in_use = pressure.in_use.min(100);
+        let behind = format!("{in_use} % of its ring in use{kernel}, {} batches wait", counts.queued);
+        match level {
+            Level::Nothing => {
+                self.shedding = None;
+                info!("{name}: no longer behind; {so_far}");
+            }
+            Level::Bulk => warn!("{name}: behind ({behind}): bulk payload is shed; {so_far}"),
+            Level::New => warn!("{name}: behind ({behind}): all but established sessions are shed; {so_far}"),
+        }
     }
 
     fn ask_for_losses(&mut self) {
@@ -196,6 +265,7 @@ impl Tap {
             warn!("{}: frames were lost: {kernel} by the kernel (see --ring-size), {interface} by the interface", self.name);
         }
         self.counters.on_lost(kernel, interface);
+        self.has_dropped |= kernel > 0;
         self.lost = self.lost.saturating_add(kernel).saturating_add(interface);
     }
 

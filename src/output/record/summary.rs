@@ -70,6 +70,8 @@ impl<'a> SummaryRecord<'a> {
                 kernel: summary.lost.kernel,
                 interface: summary.lost.interface,
                 ring: 0,
+                shed_bulk: summary.lost.shed_bulk,
+                shed_new: summary.lost.shed_new,
                 channel: 0,
                 table: counters.dropped_flows,
                 output: 0,
@@ -108,6 +110,11 @@ struct DroppedRecord {
     interface: u64,
     /// Frames that the sensor's own ring had no room for.
     ring: u64,
+    /// Frames with bulk payload that a live sensor left out because it was behind: long segments, datagrams and fragments of flows
+    /// that are no established interactive sessions.
+    shed_bulk: u64,
+    /// All other frames of such flows, left out because it was further behind.
+    shed_new: u64,
     /// Frames or observations that a channel had no room for.
     channel: u64,
     /// Flows that the flow table had no room for.

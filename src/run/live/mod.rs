@@ -1,11 +1,12 @@
-//! `keywitness live`: interfaces through one engine and the correlator, until a signal.
+//! `keywitness live`: interfaces through engines and the correlator, until a signal.
 //!
-//! The taps have a thread each; everything else is done in this one. It looks at a clock only to flush what was
+//! The taps have a thread each, and so have several engines; everything else is done in this one. It looks at a clock only to flush what was
 //! written: time comes with the batches.
 
 mod confined;
 mod signals;
 mod sink;
+mod stage;
 mod standing;
 
 use std::{
@@ -17,7 +18,12 @@ use std::{
 
 use tracing::{debug, error, info, warn};
 
-use self::{signals::Signals, sink::Sink, standing::Standing};
+use self::{
+    signals::Signals,
+    sink::Sink,
+    stage::{Setup, Stage},
+    standing::Standing,
+};
 use super::{
     ExitStatus, Failure,
     counters::Counters,
@@ -29,11 +35,11 @@ use super::{
     writer::{Look, Writer},
 };
 use crate::{
-    capture::live::{Capturing, LiveMerge, LiveOptions, Opened, Received, Stamping, Stamps},
+    capture::live::{Capturing, CpuError, Cpus, LiveOptions, Opened, Received, Stamping, Stamps},
     cli::{Command, StampChoice},
     config::{CommandLineError, ConfigError, LiveConfig, command_line},
     correlator::Correlator,
-    engine::{Engine, EngineLimits},
+    engine::EngineLimits,
     event::{InputState, InputSummary, Summary},
     evidence::SliceLimits,
     output::{Context, TimestampSource, escape},
@@ -57,11 +63,13 @@ pub(super) fn live(
 ) -> Result<ExitStatus, Failure> {
     let started = Instant::now();
     let signals = Signals::take().map_err(|error| Failure::Input(format!("signals: {error}")))?;
-    let opened = Opened::open(&config.interfaces, &options(&config)).map_err(|error| Failure::Input(error.to_string()))?;
+    let cpus = cpus(&config)?;
+    let options = options(&config, cpus.clone());
+    let opened = Opened::open(&config.interfaces, &options).map_err(|error| Failure::Input(error.to_string()))?;
     let (sink, is_new) = open_sink(config.output.as_ref())?;
     let (service, health) = (Service::from_environment(), Arc::new(Health::default()));
-    let counters = Arc::new(Counters::new(told_names(&config).zip(opened.counters()), 1));
-    let stamps = opened.stamps();
+    let counters = Arc::new(Counters::new(told_names(&config).zip(opened.counters()), config.workers));
+    let (stamps, kept, in_flight) = (opened.stamps(), opened.kept(), Some(opened.in_flight() as u64));
     let stamped_by = if stamps == Stamps::Adapter { "adapter" } else { "host" };
     let context = context(&config, stamps);
     // Here rights are given up: from now on interfaces are only opened again (by the capture threads, which `start` begins), claims
@@ -77,17 +85,20 @@ pub(super) fn live(
     let (vlan_in_key, all_flows, report_every) = (config.vlan_in_key, config.all_flows, config.report_every);
     let keystrokes = config.keystrokes.is_some();
     let room = EngineLimits::default().with(config.limits.max_flows as usize, config.limits.max_sessions as usize);
-    let limits = EngineLimits { vlan_in_key, all_flows, slices, keystrokes, report_every, ..room };
+    let limits = EngineLimits { vlan_in_key, all_flows, slices, keystrokes, report_every, in_flight, ..room };
     counters.flows_max.set(limits.flows.max_flows as u64);
     if let Some(claims) = &config.claims {
         counters.claims_read(Some(&claims.sha256));
     }
+    let (pseudonyms, workers, threads) = (config.pseudonyms.clone(), config.workers, config.interfaces.len());
+    let setup =
+        Setup { limits, pseudonyms, workers, kept, cpus, threads, counters: Arc::clone(&counters), health: Arc::clone(&health) };
+    let stage = Stage::start(merge, &setup).map_err(|error| Failure::Input(format!("threads of engines: {error}")))?;
     let mut writer = Writer::new(look, context, evidence, sink).counting(Arc::clone(&counters));
     writer.begin_file(is_new);
     let correlator = Correlator::new(config.claims.take()).with_pseudonyms(config.pseudonyms.clone());
     let mut sensor = Sensor {
-        merge,
-        engine: Engine::new(limits).with_pseudonyms(config.pseudonyms.clone()),
+        stage,
         correlator: correlator.learning(config.learning),
         writer,
         standing: Standing::begin(counters, health, service, endpoint)
@@ -102,8 +113,7 @@ pub(super) fn live(
 
 /// What the loop works on.
 struct Sensor {
-    merge: LiveMerge,
-    engine: Engine,
+    stage: Stage,
     correlator: Correlator,
     writer: Writer<Sink>,
     standing: Standing,
@@ -124,7 +134,7 @@ impl Sensor {
                 self.reload(config)?;
                 self.standing.ready();
             }
-            let received = self.merge.receive(LONGEST_WAIT);
+            let received = self.stage.receive(LONGEST_WAIT);
             self.handle()?;
             self.writer.flush_after(WRITE_AFTER)?;
             self.standing.round();
@@ -137,29 +147,9 @@ impl Sensor {
 
     /// Everything that may be handled now.
     fn handle(&mut self) -> io::Result<()> {
-        while let Some(batch) = self.merge.next_batch() {
-            self.engine.handle_batch(&batch);
-            self.observe()?;
-            let lost = self.merge.take_lost();
-            if lost > 0 {
-                self.engine.note_lost(lost);
-            }
-        }
-        if let Some(time) = self.merge.up_to() {
-            self.engine.advance(time);
-            self.observe()?;
-        }
-        let counters = &self.standing.counters;
-        counters.queued.set(self.merge.queued() as u64);
-        counters.alerted.set(self.correlator.alerted() as u64);
-        counters.engines.iter().for_each(|counters| counters.note(&self.engine));
-        Ok(())
-    }
-
-    fn observe(&mut self) -> io::Result<()> {
-        while let Some(observation) = self.engine.poll_observation() {
-            self.writer.observe(observation, &mut self.correlator)?;
-        }
+        let Self { stage, writer, correlator, standing } = self;
+        stage.observe(|observation| writer.observe(observation, correlator))?;
+        standing.counters.alerted.set(correlator.alerted() as u64);
         Ok(())
     }
 
@@ -211,10 +201,9 @@ impl Sensor {
 
     /// Ends all sessions and writes the summary.
     fn finish(&mut self, config: &LiveConfig, started: Instant) -> io::Result<ExitStatus> {
-        self.engine.finish();
-        self.observe()?;
+        let Self { stage, writer, correlator, .. } = self;
         let summary = Summary {
-            counters: *self.engine.counters(),
+            counters: stage.finish(|observation| writer.observe(observation, correlator))?,
             clock_set_forwards: self.correlator.clock_set_forwards(),
             sessions: self.writer.sessions,
             alerts: self.writer.alerts,
@@ -278,7 +267,16 @@ fn inputs(config: &LiveConfig, counters: &Counters) -> Vec<InputSummary> {
     told_names(config).zip(counters.frames()).map(summary).collect()
 }
 
-fn options(config: &LiveConfig) -> LiveOptions {
+/// Keeps this thread, and so all that it begins, to the processors that were asked for.
+fn cpus(config: &LiveConfig) -> Result<Cpus, ConfigError> {
+    let Some(list) = &config.cpus else { return Ok(Cpus::default()) };
+    let wrong = |error: CpuError| ConfigError::Usage(format!("--cpus: {error}"));
+    let cpus: Cpus = list.parse().map_err(wrong)?;
+    cpus.confine().map_err(wrong)?;
+    Ok(cpus)
+}
+
+fn options(config: &LiveConfig, cpus: Cpus) -> LiveOptions {
     let args = &config.capture;
     LiveOptions {
         ring_mib: args.ring_size,
@@ -291,6 +289,7 @@ fn options(config: &LiveConfig) -> LiveOptions {
             StampChoice::Auto => Stamping::Auto,
         },
         alone: config.interfaces.len() == 1,
+        cpus,
         hold_back: Span::from_millis(i64::from(args.hold_back)),
     }
 }

@@ -23,7 +23,7 @@ pub(super) struct Standing {
     pub(super) counters: Arc<Counters>,
     health: Arc<Health>,
     service: Service,
-    /// Of the thread that drives the engine.
+    /// Of the thread that drives the one engine, or takes what several have observed.
     beat: Arc<Beat>,
     told: Instant,
 }
@@ -39,7 +39,7 @@ impl Standing {
         service: Service,
         endpoint: Option<Endpoint>,
     ) -> io::Result<Self> {
-        let beat = health.expect("engine");
+        let beat = health.expect("analysis");
         if let Some(endpoint) = endpoint {
             info!("metrics at http://{}/metrics", endpoint.local_address()?);
             let counted = Arc::clone(&counters);

@@ -1,0 +1,223 @@
+//! What is left out when the sensor is behind, and when it is behind. Pure: no clock, no counter that others see.
+//!
+//! | level | shed | kept |
+//! |---|---|---|
+//! | `Nothing` | – | everything |
+//! | `Bulk` | segments and datagrams with more than [`LONGEST_SHORT`] bytes, fragments | what opens or ends a connection, acknowledgements, short segments |
+//! | `New` | everything else | – |
+//!
+//! Never shed, on no level, are frames of the flows in [`Kept`]: the sessions that are worth it, as the engines tell; and what may be
+//! a part of one in a way that cannot be seen in a frame: a fragment between the same two addresses, or of a tunnel.
+//!
+//! A tap is behind when its ring fills. How full that is the kernel does not tell, but the frames do: the oldest was stamped when it
+//! came in, and how many bytes came in since follows from how many came by the stamps of those read last. Batches that wait are no
+//! sign of it: the ring is what bursts are for.
+
+use super::kept::Kept;
+use crate::{
+    time::Span,
+    wire::{Frame, Packet, TcpFlags, Transport, decode, decode_gre},
+};
+
+/// Bytes of payload up to which a segment is short: keys, their echoes, a screenful now and then, the beginning of a session.
+pub(super) const LONGEST_SHORT: u32 = 512;
+
+/// Per cent of the ring in use from which bulk is shed, and from which all but sessions.
+const BULK_FROM: u64 = 50;
+const NEW_FROM: u64 = 75;
+
+/// Per cent of the ring in use below which it is calm.
+const CALM_BELOW: u64 = 40;
+
+/// How long it has to be calm before a level falls, at first. Where the sensor is behind again soon after, it is doubled each time.
+const SHORTEST_HOLD: Span = Span::from_secs(1);
+const LONGEST_HOLD: Span = Span::from_secs(60);
+
+/// What the ring holds of a frame beside its bytes: the kernel's header, and the space up to the next.
+const OVERHEAD: u64 = 96;
+
+/// What is shed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Nothing.
+    #[default]
+    Nothing,
+    /// Bulk payload.
+    Bulk,
+    /// All but the sessions that are kept.
+    New,
+}
+
+/// Frames that were shed, by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sheds {
+    /// Long segments and datagrams, and fragments, of flows that are not kept.
+    pub bulk: u64,
+    /// All others of flows that are not kept.
+    pub new: u64,
+}
+
+impl Sheds {
+    pub(super) const fn add(&mut self, other: Self) {
+        self.bulk = self.bulk.saturating_add(other.bulk);
+        self.new = self.new.saturating_add(other.new);
+    }
+
+    pub(super) const fn count(&mut self, kind: Kind) {
+        match kind {
+            Kind::Bulk => self.bulk += 1,
+            Kind::New => self.new += 1,
+        }
+    }
+
+    /// All of them.
+    #[must_use]
+    pub const fn total(self) -> u64 {
+        self.bulk.saturating_add(self.new)
+    }
+}
+
+/// A kind of frame that may be shed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Bulk,
+    New,
+}
+
+/// What kind of frame this is, where the level has it shed.
+pub(super) fn shed(frame: &Frame<'_>, level: Level, kept: &Kept) -> Option<Kind> {
+    if level == Level::Nothing {
+        return None;
+    }
+    let kind = kind(frame, kept)?;
+    (kind == Kind::Bulk || level == Level::New).then_some(kind)
+}
+
+/// What kind of frame this is; `None` where it is to be kept on every level.
+fn kind(frame: &Frame<'_>, kept: &Kept) -> Option<Kind> {
+    let Ok(mut packet) = decode(frame) else { return Some(Kind::New) };
+    // Ends: tunnels are only decoded so deep.
+    while let Transport::Gre(gre) = packet.transport {
+        let Ok(inner) = decode_gre(frame, &packet, &gre) else { return Some(Kind::New) };
+        packet = inner;
+    }
+    kind_of_packet(&packet, kept)
+}
+
+fn kind_of_packet(packet: &Packet<'_>, kept: &Kept) -> Option<Kind> {
+    let (source, destination) = (packet.ip.source, packet.ip.destination);
+    let by_length = |length: u32| if length > LONGEST_SHORT { Kind::Bulk } else { Kind::New };
+    match &packet.transport {
+        Transport::Tcp(segment) => {
+            if kept.has_flow((source, segment.src_port), (destination, segment.dst_port)) {
+                return None;
+            }
+            let begins_or_ends = segment.flags.0 & (TcpFlags::SYN | TcpFlags::FIN | TcpFlags::RST) != 0;
+            Some(if begins_or_ends { Kind::New } else { by_length(segment.payload_len) })
+        }
+        // No session runs over it.
+        Transport::Udp(datagram) => Some(by_length(datagram.payload_len)),
+        Transport::Fragment(fragment) => {
+            let may_be_kept = match fragment.protocol {
+                TCP => kept.has_pair(source, destination),
+                UDP => false,
+                _ => true, // of a tunnel, in which there may be anything
+            };
+            (!may_be_kept).then_some(Kind::Bulk)
+        }
+        Transport::Gre(_) => None, // was looked into
+        Transport::Other(_) => Some(Kind::New),
+    }
+}
+
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+
+/// How far behind a tap is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Pressure {
+    /// Per cent of the ring in use, by estimate; more than 100 where it must have run over.
+    pub(super) in_use: u64,
+    /// Whether the kernel has dropped frames since the last time.
+    pub(super) dropped: bool,
+}
+
+/// Estimates how much of a ring is in use.
+#[derive(Debug, Default)]
+pub(super) struct Gauge {
+    /// Bytes in the ring of what was read last, and the time in which it came in; what is older counts less.
+    bytes: u64,
+    nanos: u64,
+}
+
+impl Gauge {
+    /// A batch was read of which the oldest frame was of this age, and the youngest so much younger. Gives per cent of the ring.
+    pub(super) fn read(&mut self, bytes: u64, frames: u64, age: Span, between: Span, ring: u64) -> u64 {
+        let nanos = |span: Span| u64::try_from(span.as_nanos()).unwrap_or_default();
+        self.bytes = self.bytes / 8 * 7 + bytes + frames * OVERHEAD;
+        self.nanos = self.nanos / 8 * 7 + nanos(between);
+        let came = u128::from(self.bytes) * u128::from(nanos(age)) / u128::from(self.nanos.max(1_000));
+        u64::try_from(came * 100 / u128::from(ring.max(1))).unwrap_or(u64::MAX)
+    }
+}
+
+/// What is shed now, and for how long it stays so.
+#[derive(Debug)]
+pub(super) struct Overload {
+    level: Level,
+    /// Since when it has been calm.
+    calm_since: Option<Span>,
+    hold: Span,
+    /// When the level last fell, unless it has risen since.
+    fell: Option<Span>,
+}
+
+impl Default for Overload {
+    fn default() -> Self {
+        Self { level: Level::Nothing, calm_since: None, hold: SHORTEST_HOLD, fell: None }
+    }
+}
+
+impl Overload {
+    pub(super) const fn level(&self) -> Level {
+        self.level
+    }
+
+    /// Takes note of how things stand at a time, counted from any beginning. Gives the level where it has changed. It rises at once,
+    /// and falls by one where it has been calm for long enough.
+    pub(super) fn update(&mut self, now: Span, pressure: Pressure) -> Option<Level> {
+        let asked = match pressure {
+            Pressure { dropped: true, .. } | Pressure { in_use: NEW_FROM.., .. } => Level::New,
+            Pressure { in_use: BULK_FROM.., .. } => Level::Bulk,
+            Pressure { .. } => Level::Nothing,
+        };
+        if asked > self.level {
+            return Some(self.rise(now, asked));
+        }
+        if asked != Level::Nothing || pressure.in_use >= CALM_BELOW {
+            self.calm_since = None;
+            return None;
+        }
+        let since = *self.calm_since.get_or_insert(now);
+        if self.level == Level::Nothing || now - since < self.hold {
+            return None;
+        }
+        self.calm_since = Some(now);
+        self.level = if self.level == Level::New { Level::Bulk } else { Level::Nothing };
+        self.fell = Some(now);
+        Some(self.level)
+    }
+
+    fn rise(&mut self, now: Span, level: Level) -> Level {
+        if let Some(fell) = self.fell.take() {
+            let is_soon = now - fell < self.hold + self.hold;
+            self.hold = if is_soon { (self.hold + self.hold).min(LONGEST_HOLD) } else { SHORTEST_HOLD };
+        }
+        (self.level, self.calm_since) = (level, None);
+        level
+    }
+}
+
+#[cfg(test)]
+#[path = "shed_tests.rs"]
+mod tests;
