@@ -150,14 +150,19 @@ fn it_is_all_the_same_in_which_steps_time_moves_on() {
 
 /// The verdict, the alerts, the score and the drops of the accused capture, where the sensor lost frames behind every so many.
 fn with_losses(lost: u64, every: usize) -> (String, usize, f64, u64) {
+    with(EngineLimits::default(), every, |engine| engine.note_lost(lost))
+}
+
+/// The same of an engine with these limits, where something else happens.
+fn with(limits: EngineLimits, every: usize, happens: impl Fn(&mut Engine)) -> (String, usize, f64, u64) {
     let text = std::fs::read_to_string(repository().join("pcaps/claims.toml")).unwrap();
     let claims = Claims::parse(&text, Reading { is_csv: false, has_leases: false }).unwrap();
     let mut correlator = Correlator::new(Some(claims));
-    let mut engine = Engine::new(EngineLimits::default());
+    let mut engine = Engine::new(limits);
     for (number, shot) in pcaps::capture("ssh-rtt110").iter().enumerate() {
         engine.handle_frame(&shot.frame(number as u64));
         if number % every == every - 1 {
-            engine.note_lost(lost);
+            happens(&mut engine);
         }
     }
     engine.finish();
@@ -178,6 +183,24 @@ fn no_accusation_rests_on_a_span_in_which_the_sensor_lost_frames() {
     let (verdict, alerts, score, drops) = with_losses(1, 400);
     assert_eq!((verdict.as_str(), alerts), ("implausible", 1), "a few of hundreds are told, and change no round trip's floor");
     assert!(score < 1.0 && (1..=4).contains(&drops), "{score} {drops}");
+}
+
+#[test]
+fn frames_that_were_shed_are_lost_to_who_is_not_kept_and_to_nobody_else() {
+    let shed = |in_flight, every| {
+        let limits = EngineLimits { in_flight, ..EngineLimits::default() };
+        with(limits, every, |engine| engine.note_shed(1))
+    };
+    // It is kept from its banners on, which came before anything was shed.
+    assert_eq!(shed(Some(0), 10), ("implausible".to_owned(), 1, 1.0, 0));
+    for never_kept in [None, Some(100_000)] {
+        let (verdict, alerts, score, drops) = shed(never_kept, 10);
+        assert_eq!((verdict.as_str(), alerts), ("undecided", 0), "{never_kept:?}");
+        assert!(score < 0.5 && drops > 50, "{score} {drops}");
+    }
+    // What was on its way when it became known may have been its own.
+    let (_, _, score, drops) = shed(Some(200), 10);
+    assert!(score < 1.0 && (15..=25).contains(&drops), "{score} {drops}");
 }
 
 #[test]

@@ -39,7 +39,7 @@ impl Standing {
         service: Service,
         endpoint: Option<Endpoint>,
     ) -> io::Result<Self> {
-        let beat = health.expect("analysis");
+        let beat = health.expect(if counters.engines.len() == 1 { "engine" } else { "correlator" });
         if let Some(endpoint) = endpoint {
             info!("metrics at http://{}/metrics", endpoint.local_address()?);
             let counted = Arc::clone(&counters);
