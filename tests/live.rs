@@ -267,7 +267,18 @@ fn claims_are_read_again_all_or_nothing() {
     let file = folder.path().join("claims.toml");
     claims(&file, "before", "Sydney, AU");
     lab.pair("out", "tap");
-    let sensor = lab.sensor(&["-i", "tap", "--format", "ndjson", "--claims", file.to_str().unwrap(), "--report-every", "0"]);
+    let sensor = lab.sensor(&[
+        "-i",
+        "tap",
+        "--format",
+        "ndjson",
+        "--claims",
+        file.to_str().unwrap(),
+        "--report-every",
+        "0",
+        "--workers",
+        "2",
+    ]);
     let packets = read("ssh-far");
     let (first, rest) = packets.split_at(packets.len() / 2);
     let live = noise(&lab, || {

@@ -1,17 +1,18 @@
 //! Which sessions a sensor that is behind keeps whole: it is told when they begin to be worth it, and when they end.
 //!
-//! Those are the sessions that speak their protocol, one side at least, as long as they are interactive or may become so: a terminal
-//! was opened, a key was found, they have carried little yet, or what they carry comes in short segments. What remains is the file
-//! transfer: its segments are as long as they can be.
+//! Those are the sessions of which both sides were seen and one at least speaks its protocol, as long as they have carried little; and
+//! beyond that, where both sides speak it, those in which a terminal was opened, a key was found, or segments are short on average.
+//! What remains is the file transfer, whose segments are as long as they can be, and what one side alone can forge.
 //!
 //! Until whoever sheds has heard of it, frames of such a session may be left out; so what is shed counts as lost for it until all
 //! frames that may be on their way have come.
 
 use super::{Engine, candidate::Candidate, session::Session};
-use crate::flow::{End, Endpoint, FlowId, FlowKey};
+use crate::flow::{End, Endpoint, FlowId, FlowKey, Traffic};
 
-/// Bytes of payload up to which a session is young.
+/// Bytes of payload, and packets, up to which a session is young.
 const YOUNG: u64 = 64 * 1024;
+const YOUNG_PACKETS: u64 = 1_000;
 
 /// Bytes a packet of one direction from which on it carries bulk, on average.
 const BULKY: u64 = 512;
@@ -86,7 +87,14 @@ impl Worth {
 
 fn is_worth(candidate: &Candidate, session: &Session) -> bool {
     let sides = [candidate.halves.client.traffic, candidate.halves.server.traffic];
-    let carried: u64 = sides.iter().map(|traffic| traffic.payload_bytes).sum();
-    let is_bulky = || sides.iter().any(|traffic| traffic.payload_bytes > BULKY * traffic.packets);
-    session.is_confirmed() && (session.is_interactive() || carried <= YOUNG || !is_bulky())
+    let sum = |count: fn(&Traffic) -> u64| sides.iter().map(count).sum::<u64>();
+    let is_young = || sum(|side| side.payload_bytes) <= YOUNG && sum(|side| side.packets) <= YOUNG_PACKETS;
+    let is_bulky = || sides.iter().any(|side| side.payload_bytes > BULKY * side.packets);
+    let may_be_forged = sides.iter().any(|side| side.packets == 0);
+    let is_typed = || session.is_established() && (session.is_interactive() || !is_bulky());
+    !may_be_forged && session.is_confirmed() && (is_typed() || is_young())
 }
+
+#[cfg(test)]
+#[path = "kept_tests.rs"]
+mod tests;

@@ -13,23 +13,36 @@ use crate::{
     wire::LinkType,
 };
 
-const CLIENT: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 40_000);
-const SERVER: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 2), 2_222);
+pub(super) const CLIENT: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 1), 40_000);
+pub(super) const SERVER: (Ipv4Addr, u16) = (Ipv4Addr::new(192, 0, 2, 2), 2_222);
 
 /// Feeds an engine by hand.
-struct Tap {
-    engine: Engine,
+pub(super) struct Tap {
+    pub(super) engine: Engine,
     number: u64,
 }
 
 impl Tap {
-    fn new() -> Self {
-        Self { engine: Engine::new(EngineLimits::default()), number: 0 }
+    pub(super) fn new() -> Self {
+        Self::with(EngineLimits::default())
+    }
+
+    pub(super) fn with(limits: EngineLimits) -> Self {
+        Self { engine: Engine::new(limits), number: 0 }
     }
 
     #[expect(clippy::too_many_arguments, reason = "one line of a trace, as tcpdump prints it")]
     /// One segment at a time in milliseconds; `flags` holds letters of S, A, F and R.
-    fn send(&mut self, ms: i64, from: (Ipv4Addr, u16), to: (Ipv4Addr, u16), seq: u32, ack: u32, flags: &str, payload: &[u8]) {
+    pub(super) fn send(
+        &mut self,
+        ms: i64,
+        from: (Ipv4Addr, u16),
+        to: (Ipv4Addr, u16),
+        seq: u32,
+        ack: u32,
+        flags: &str,
+        payload: &[u8],
+    ) {
         let mut tcp = PacketBuilder::ipv4(from.0.octets(), to.0.octets(), 64).tcp(from.1, to.1, seq, 65_000);
         for flag in flags.chars() {
             tcp = match flag {
@@ -49,7 +62,7 @@ impl Tap {
     }
 
     /// A handshake and both banners from `ms` on, with these initial sequence numbers.
-    fn open(&mut self, ms: i64, client_isn: u32, server_isn: u32) {
+    pub(super) fn open(&mut self, ms: i64, client_isn: u32, server_isn: u32) {
         let (c, s) = (client_isn + 1, server_isn + 1);
         self.send(ms, CLIENT, SERVER, client_isn, 0, "S", b"");
         self.send(ms + 2, SERVER, CLIENT, server_isn, c, "SA", b"");
