@@ -18,7 +18,7 @@ const COUNTS: usize = 1 << 18;
 /// An address and a port.
 pub type Party = (Ip, u16);
 
-/// See the [module's documentation](self).
+/// Flows that no frame is shed of: a table of counts, as engines tell and taps ask.
 #[derive(Debug)]
 pub struct Kept {
     counts: Box<[AtomicU32]>,

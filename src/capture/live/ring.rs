@@ -33,8 +33,11 @@ pub(super) struct Ring {
     stamps: Stamps,
     /// The interface's number in the kernel: one of the same name that was made anew has another.
     index: Option<u32>,
+    received: u32,
     dropped: u32,
     if_dropped: u32,
+    /// Frames that came into the ring, as far as was asked, less those that were read.
+    waiting: i64,
 }
 
 /// How reading went.
@@ -75,7 +78,7 @@ impl Ring {
             capture.filter(filter, true).map_err(Problem::Filter)?;
         }
         let link = u16::try_from(capture.get_datalink().0).map_or(LinkType::Unknown(u16::MAX), LinkType::from_number);
-        Ok(Self { capture, link, stamps, index, dropped: 0, if_dropped: 0 })
+        Ok(Self { capture, link, stamps, index, received: 0, dropped: 0, if_dropped: 0, waiting: 0 })
     }
 
     pub(super) const fn stamps(&self) -> Stamps {
@@ -94,6 +97,7 @@ impl Ring {
                     // The second number is of nanoseconds, as was asked for.
                     let time = Timestamp::from_nanos(0) + Span::from_secs(stamp.tv_sec) + Span::from_nanos(stamp.tv_usec);
                     batch.note(time, packet.data.len());
+                    self.waiting -= 1;
                     if level != Level::Nothing {
                         let (input, link, original_len) = (batch.input, self.link, packet.header.len);
                         let frame = Frame { number: 0, input, time, link, bytes: packet.data, original_len };
@@ -128,8 +132,16 @@ impl Ring {
     pub(super) fn lost(&mut self) -> (u64, u64) {
         let Ok(stats) = self.capture.stats() else { return (0, 0) };
         let lost = (more(self.dropped, stats.dropped), more(self.if_dropped, stats.if_dropped));
-        (self.dropped, self.if_dropped) = (stats.dropped, stats.if_dropped);
+        // What is received counts what is dropped, too.
+        let came = more(self.received, stats.received).saturating_sub(lost.0);
+        self.waiting = self.waiting.saturating_add_unsigned(came);
+        (self.received, self.dropped, self.if_dropped) = (stats.received, stats.dropped, stats.if_dropped);
         lost
+    }
+
+    /// Frames in the ring when [`Ring::lost`] was asked last that were not read since.
+    pub(super) fn waiting(&self) -> u64 {
+        u64::try_from(self.waiting).unwrap_or_default()
     }
 
     /// Whether the interface of this name is still the one that was opened.

@@ -9,9 +9,8 @@
 //! Never shed, on no level, are frames of the flows in [`Kept`]: the sessions that are worth it, as the engines tell; and what may be
 //! a part of one in a way that cannot be seen in a frame: a fragment between the same two addresses, or of a tunnel.
 //!
-//! A tap is behind when its ring fills. How full that is the kernel does not tell, but the frames do: the oldest was stamped when it
-//! came in, and how many bytes came in since follows from how many came by the stamps of those read last. Batches that wait are no
-//! sign of it: the ring is what bursts are for.
+//! A tap is behind when its ring fills: the kernel counts what came, the tap what it has read, and what waits is about as long as what
+//! was read last. Batches that wait are no sign of it: the ring is what bursts are for.
 
 use super::kept::Kept;
 use crate::{
@@ -136,28 +135,31 @@ const UDP: u8 = 17;
 /// How far behind a tap is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Pressure {
-    /// Per cent of the ring in use, by estimate; more than 100 where it must have run over.
+    /// Per cent of the ring in use, by estimate.
     pub(super) in_use: u64,
     /// Whether the kernel has dropped frames since the last time.
     pub(super) dropped: bool,
 }
 
-/// Estimates how much of a ring is in use.
+/// How much of a ring is in use.
 #[derive(Debug, Default)]
 pub(super) struct Gauge {
-    /// Bytes in the ring of what was read last, and the time in which it came in; what is older counts less.
+    /// Frames that were read last and their bytes in the ring; what is older counts less.
+    frames: u64,
     bytes: u64,
-    nanos: u64,
 }
 
 impl Gauge {
-    /// A batch was read of which the oldest frame was of this age, and the youngest so much younger. Gives per cent of the ring.
-    pub(super) fn read(&mut self, bytes: u64, frames: u64, age: Span, between: Span, ring: u64) -> u64 {
-        let nanos = |span: Span| u64::try_from(span.as_nanos()).unwrap_or_default();
-        self.bytes = self.bytes / 8 * 7 + bytes + frames * OVERHEAD;
-        self.nanos = self.nanos / 8 * 7 + nanos(between);
-        let came = u128::from(self.bytes) * u128::from(nanos(age)) / u128::from(self.nanos.max(1_000));
-        u64::try_from(came * 100 / u128::from(ring.max(1))).unwrap_or(u64::MAX)
+    /// A batch was read.
+    pub(super) const fn read(&mut self, frames: u64, bytes: u64) {
+        self.frames = self.frames / 2 + frames;
+        self.bytes = self.bytes / 2 + bytes + frames * OVERHEAD;
+    }
+
+    /// Per cent of a ring of so many bytes, in which so many frames wait.
+    pub(super) fn in_use(&self, waiting: u64, ring: u64) -> u64 {
+        let bytes = u128::from(waiting) * u128::from(self.bytes) / u128::from(self.frames.max(1));
+        u64::try_from(bytes * 100 / u128::from(ring.max(1))).unwrap_or(u64::MAX)
     }
 }
 

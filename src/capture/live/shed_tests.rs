@@ -154,13 +154,13 @@ fn under_a_steady_flood_it_tries_less_and_less_often() {
 }
 
 #[test]
-fn the_ring_is_as_full_as_its_oldest_frame_is_old() {
-    let (mebibyte, ms) = (1 << 20, Span::from_millis);
+fn the_ring_is_as_full_as_frames_wait_in_it() {
+    let mebibyte = 1 << 20;
     let mut gauge = Gauge::default();
-    // 100 MB/s come; the ring lasts 671 ms.
-    let mut in_use = |age| gauge.read(250_000 - 250 * OVERHEAD, 250, ms(age), Span::from_micros(2_500), 64 * mebibyte);
-    assert_eq!([in_use(0), in_use(20), in_use(335), in_use(600)], [0, 2, 49, 89]);
-    assert!(in_use(2_000) > 250);
-    assert_eq!(Gauge::default().read(0, 0, ms(50), Span::ZERO, mebibyte), 0, "nothing came");
-    assert_eq!(Gauge::default().read(100, 1, ms(-5), ms(-1), 0), 0, "a clock that was set");
+    assert_eq!(gauge.in_use(1_000, 64 * mebibyte), 0, "nothing was read");
+    gauge.read(256, 256 * (1_024 - OVERHEAD));
+    assert_eq!([0, 32_768, 65_536].map(|waiting| gauge.in_use(waiting, 64 * mebibyte)), [0, 50, 100]);
+    (0..50).for_each(|_| gauge.read(256, 256 * (128 - OVERHEAD)));
+    assert!((6..=7).contains(&gauge.in_use(32_768, 64 * mebibyte)), "frames have become shorter");
+    assert_eq!(gauge.in_use(u64::MAX, 0), u64::MAX);
 }

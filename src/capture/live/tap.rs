@@ -29,6 +29,10 @@ const TICK: Duration = Duration::from_millis(20);
 /// How often the kernel is asked what it dropped.
 const ASK_FOR_LOSSES: Duration = Duration::from_millis(100);
 
+/// The same where frames are late, and when they are: the kernel hands over a block of frames after 10 ms, or 20.
+const ASK_WHEN_LATE: Duration = Duration::from_millis(5);
+const IN_TIME: Span = Span::from_millis(30);
+
 /// An adapter's stamps further off the system's clock are of a clock that nobody set.
 const LARGEST_ERROR: Span = Span::from_secs(10);
 
@@ -136,8 +140,8 @@ impl Tap {
             }
             let read = self.read(&mut batch, before);
             let has_ended = self.has_ended(&batch, read, before);
-            self.add_losses(&mut batch, has_ended);
             self.mind_the_ring(&batch, before);
+            self.add_losses(&mut batch, has_ended);
             self.counters
                 .on_frames(batch.frames.len() as u64, batch.frames.iter().map(|frame| u64::from(frame.original_len)).sum());
             self.counters.on_shed(batch.missed.shed);
@@ -220,17 +224,17 @@ impl Tap {
         batch.missed.lost = std::mem::take(&mut self.lost);
     }
 
-    /// Finds out how far behind it is, and what is to be shed from here on.
+    /// Finds out how far behind it is, and what is to be shed from here on. The kernel is asked where frames are older than they
+    /// become in a ring that is read in time.
     fn mind_the_ring(&mut self, batch: &FrameBatch, now: Timestamp) {
-        let in_use = match batch.read {
-            // A card's clock that nobody keeps in step says nothing.
-            Some((first, last)) if (now - first).abs() <= LARGEST_ERROR => {
-                let ring = u64::from(self.options.ring_mib) << 20;
-                let frames = u64::from(batch.looked_at());
-                self.gauge.read(batch.read_bytes, frames, now - first, last - first, ring)
-            }
-            _ => 0,
-        };
+        self.gauge.read(u64::from(batch.looked_at()), batch.read_bytes);
+        let is_late = batch.read.is_some_and(|(first, _)| now - first > IN_TIME);
+        if is_late && self.asked_for_losses.elapsed() >= ASK_WHEN_LATE {
+            self.asked_for_losses = Instant::now();
+            self.ask_for_losses();
+        }
+        let waiting = self.ring.as_ref().map_or(0, Ring::waiting);
+        let in_use = self.gauge.in_use(waiting, u64::from(self.options.ring_mib) << 20);
         let pressure = Pressure { in_use, dropped: std::mem::take(&mut self.has_dropped) };
         let since = i64::try_from(self.started.elapsed().as_nanos()).unwrap_or(i64::MAX);
         if let Some(level) = self.overload.update(Span::from_nanos(since), pressure) {
