@@ -17,7 +17,10 @@ pub enum Cue {
     /// What is known of the terminal now.
     Terminal(Terminal),
     /// Both programs are able to hide keystrokes among chaff (OpenSSH 9.5 and later at both ends).
-    CanObfuscate,
+    CanObfuscate {
+        /// The client sends chaff along with keys, too (before 9.8, CVE-2024-39894).
+        doubled: bool,
+    },
     /// Bytes of this side were not captured between its message before and its next one.
     Lost(Side),
 }

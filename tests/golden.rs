@@ -129,7 +129,10 @@ fn put_measurements(text: &mut String, session: &Value) {
     let Some(fields) = keystrokes.as_object() else { return line(text, "keystrokes", "-") };
     let counts = ["count", "presses", "releases", "repeats", "pastes", "silent", "method", "reliability", "input_kind"];
     line(text, "keystrokes", &counts.map(|field| format!("{field} {}", show(&keystrokes[field]))).join(", "));
-    for (name, quantiles) in fields.iter().filter(|(name, value)| name.ends_with("_ms") && !value.is_null()) {
+    if keystrokes["step_ms"].is_number() {
+        line(text, "", &format!("in steps of {} ms", ms(&keystrokes["step_ms"])));
+    }
+    for (name, quantiles) in fields.iter().filter(|(name, value)| name.ends_with("_ms") && value.is_object()) {
         let order = ["min", "p5", "p10", "p25", "p50", "p75", "p95", "max"];
         let values = order.map(|field| format!("{field} {}", ms(&quantiles[field]))).join(", ");
         line(text, name, &format!("samples {}, {values}", show(&quantiles["samples"])));

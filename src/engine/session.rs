@@ -335,7 +335,7 @@ impl Session {
                     self.is_interactive |= terminal == Terminal::Open;
                     self.keystrokes.on_terminal(terminal);
                 }
-                Cue::CanObfuscate => self.keystrokes.on_can_obfuscate(),
+                Cue::CanObfuscate { doubled } => self.keystrokes.on_can_obfuscate(doubled),
                 Cue::Lost(side) => self.keystrokes.on_lost(side),
             }
         }

@@ -275,6 +275,7 @@ pub(super) fn address(endpoint: Endpoint) -> String {
 /// How many keys, or why none.
 fn keys(report: &SessionReport) -> String {
     match (&report.keystrokes, report.obfuscated) {
+        (Some(keystrokes), Some(true)) => format!("~{}", keystrokes.count),
         (Some(keystrokes), _) => keystrokes.count.to_string(),
         (None, Some(true)) => "hidden".to_owned(),
         (None, _) => "-".to_owned(),

@@ -11,6 +11,7 @@
 mod cadence;
 mod chaff;
 mod message;
+mod obfuscated;
 mod repeat;
 mod silence;
 
@@ -20,6 +21,7 @@ pub use self::cadence::InputOrigin;
 use self::{
     chaff::ChaffDetector,
     message::{Answer, Message, confidence},
+    obfuscated::{Kind, Recovered, Recovery},
     repeat::Holds,
     silence::{Ended, SilentRun},
 };
@@ -110,6 +112,8 @@ pub enum Method {
     SizeAndEcho,
     /// Its size alone, in an open terminal.
     Size,
+    /// The server's answer to one of the messages among which it was hidden.
+    SlotAndAnswer,
 }
 
 impl Method {
@@ -119,6 +123,7 @@ impl Method {
         match self {
             Self::SizeAndEcho => "size+echo",
             Self::Size => "size",
+            Self::SlotAndAnswer => "slot+answer",
         }
     }
 }
@@ -148,6 +153,8 @@ pub struct KeystrokeSummary {
     pub origin: InputOrigin,
     /// Why that is believed.
     pub origin_reason: &'static str,
+    /// Where keystrokes are hidden among chaff: its interval, which is the step of all their times.
+    pub step: Option<Span>,
 }
 
 /// See the [module's documentation](self).
@@ -155,6 +162,8 @@ pub struct KeystrokeSummary {
 pub struct Keystrokes {
     terminal: Terminal,
     chaff: ChaffDetector,
+    /// Where keystrokes are hidden, or may be.
+    hidden: Option<Box<Recovery>>,
     waiting: VecDeque<Message>,
     /// When the first of these was sent: asked for at every packet.
     waiting_since: Option<Timestamp>,
@@ -205,13 +214,17 @@ impl Keystrokes {
     }
 
     /// Both programs can hide keystrokes.
-    pub fn on_can_obfuscate(&mut self) {
+    pub fn on_can_obfuscate(&mut self, doubled: bool) {
         self.chaff.expect();
+        self.hidden = Some(Box::new(Recovery::new(doubled)));
     }
 
     /// Bytes of one side were not captured.
-    pub const fn on_lost(&mut self, side: Side) {
+    pub fn on_lost(&mut self, side: Side) {
         *self.lost.get_mut(side) = true;
+        if let Some(hidden) = &mut self.hidden {
+            hidden.on_lost(side);
+        }
     }
 
     /// `Some(true)` where keystrokes are hidden among chaff, `Some(false)` where they are not, `None` where it cannot be told.
@@ -223,6 +236,9 @@ impl Keystrokes {
     /// When [`Self::on_deadline`] has something to decide.
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
+        if self.chaff.verdict() == Some(true) {
+            return self.hidden.as_ref().and_then(|hidden| hidden.next_deadline());
+        }
         let first = self.waiting_since? + HOLD;
         Some(self.chaff.undecided_until().map_or(first, |until| first.max(until)))
     }
@@ -231,6 +247,7 @@ impl Keystrokes {
     pub fn on_input(&mut self, input: Input, rtt: Option<Span>, out: &mut Vec<Keystroke>) {
         self.on_deadline(input.time, out);
         let behind_gap = std::mem::take(&mut self.lost.client);
+        self.on_hidden(out, |hidden, found| hidden.on_input(&input, found));
         if self.chaff.push(&input) {
             // Everything that waits, and all that was counted, is chaff for the most part.
             self.waiting.clear();
@@ -259,6 +276,7 @@ impl Keystrokes {
     /// A message of the server.
     pub fn on_output(&mut self, output: Output, out: &mut Vec<Keystroke>) {
         self.on_deadline(output.time, out);
+        self.on_hidden(out, |hidden, found| hidden.on_output(&output, found));
         self.last_output = Some(output.time);
         self.text_shown |= output.kind == OutputKind::Text;
         let behind_gap = std::mem::take(&mut self.lost.server);
@@ -291,10 +309,55 @@ impl Keystrokes {
 
     /// Decides whatever has waited long enough by `now`.
     pub fn on_deadline(&mut self, now: Timestamp, out: &mut Vec<Keystroke>) {
+        if self.chaff.verdict() == Some(true) {
+            return self.on_hidden(out, |hidden, found| hidden.on_deadline(now, found));
+        }
         while self.next_deadline().is_some_and(|deadline| now >= deadline) {
             self.chaff.decide(now);
             self.decide_first(out);
         }
+        if self.chaff.verdict() == Some(false) {
+            self.hidden = None;
+        }
+    }
+
+    /// Tells what watches for keys among chaff, and takes over what it found.
+    fn on_hidden(&mut self, out: &mut Vec<Keystroke>, tell: impl FnOnce(&mut Recovery, &mut Vec<Recovered>)) {
+        let Some(hidden) = &mut self.hidden else { return };
+        let mut found = Vec::new();
+        tell(hidden, &mut found);
+        if self.chaff.verdict() == Some(true) && self.terminal != Terminal::Absent {
+            found.into_iter().for_each(|found| self.take_recovered(found, out));
+        }
+    }
+
+    fn take_recovered(&mut self, found: Recovered, out: &mut Vec<Keystroke>) {
+        let sent = Sent { time: found.time, by_client: found.sent };
+        for nth in 0..found.count {
+            let interval = if nth > 0 || found.behind_gap { None } else { self.since_last_key(sent) };
+            self.push(
+                Keystroke {
+                    time: found.time,
+                    index: 0,
+                    kind: if found.repeats { KeystrokeKind::Repeat } else { KeystrokeKind::Press },
+                    class: match found.kind {
+                        Kind::Letter => KeyClass::Char,
+                        Kind::Edit => KeyClass::Edit,
+                        Kind::Sequence => KeyClass::Navigation,
+                        Kind::Command => KeyClass::Control,
+                        Kind::Unknown => KeyClass::Unknown,
+                    },
+                    bytes: found.bytes,
+                    interval,
+                    echo: found.echo,
+                    method: Method::SlotAndAnswer,
+                    confidence: found.confidence,
+                    hidden: false,
+                },
+                out,
+            );
+        }
+        self.last_key = Some(sent);
     }
 
     /// The session is over: decides everything.
@@ -302,19 +365,20 @@ impl Keystrokes {
         while !self.waiting.is_empty() {
             self.decide_first(out);
         }
+        self.on_hidden(out, Recovery::finish);
         self.end_silent_run(out);
     }
 
-    /// What was decided so far, `None` where the keystrokes are hidden.
+    /// What was decided so far.
     #[must_use]
     pub fn summary(&self) -> Option<KeystrokeSummary> {
-        if self.chaff.verdict() == Some(true) {
-            return None;
-        }
+        let step = self.hidden.as_ref().filter(|_| self.chaff.verdict() == Some(true)).map(|hidden| hidden.slot());
         let reliability = (self.counts.count > 0).then(|| self.confidence_sum / self.counts.count as f64);
         let interval = self.intervals.quantiles();
-        let (origin, origin_reason) =
-            cadence::origin(interval.as_ref(), self.fast_intervals, self.paste_intervals.quantiles().as_ref());
+        let (origin, origin_reason) = match step {
+            Some(_) => (InputOrigin::Unknown, "keystrokes are hidden among chaff, and their rhythm with them"),
+            None => cadence::origin(interval.as_ref(), self.fast_intervals, self.paste_intervals.quantiles().as_ref()),
+        };
         let Counts { count, presses, repeats, pastes, silent } = self.counts;
         Some(KeystrokeSummary {
             count,
@@ -328,6 +392,7 @@ impl Keystrokes {
             response: self.responses.quantiles(),
             origin,
             origin_reason,
+            step: step.flatten(),
         })
     }
 

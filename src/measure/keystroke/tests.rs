@@ -204,15 +204,16 @@ fn a_paste_comes_back_and_a_programs_message_does_not() {
 #[test]
 fn chaff_takes_back_what_waits() {
     let mut session = Session::new(Terminal::Open);
-    session.keystrokes.on_can_obfuscate();
+    session.keystrokes.on_can_obfuscate(false);
     for i in 0..60 {
         session.key(i * 20);
         session.echo(i * 20 + 1);
     }
     assert!(session.out.is_empty());
     assert_eq!(session.keystrokes.obfuscated(), Some(true));
-    session.keystrokes.finish(&mut session.out);
-    assert_eq!(session.keystrokes.summary(), None);
+    let (keys, summary) = session.finish();
+    assert_eq!((summary.count, summary.step), (1, Some(Span::from_millis(20))), "a burst begins with a key: {keys:?}");
+    assert_eq!((keys[0].time, keys[0].method), (at(0), Method::SlotAndAnswer));
 }
 
 #[test]

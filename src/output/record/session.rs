@@ -10,7 +10,10 @@ use crate::{
     event::SessionEvent,
     flow::{Evidence, PerSide, Side, TransportKind},
     judge::Test,
-    measure::{estimate::Quantiles, keystroke::KeystrokeSummary},
+    measure::{
+        estimate::Quantiles,
+        keystroke::{KeystrokeSummary, Method},
+    },
     observation::{IdentifiedBy, RoundTrips, SessionState},
     output::{Context, escape},
     protocol::ssh,
@@ -75,7 +78,7 @@ pub(in crate::output) struct SessionRecord<'a> {
     rtt: Sides<RttRecord>,
     /// Round trips of the client program; null: not measured.
     app_rtt: Option<()>,
-    /// What was typed, as counts and times; null where it could not be recovered (hidden by the client, compressed, cipher not
+    /// What was typed, as counts and times; null where it could not be recovered (compressed, cipher not
     /// known, beginning not captured).
     keystrokes: Option<KeystrokesRecord>,
     /// The claim that the session was held against; null where none matches.
@@ -118,7 +121,7 @@ impl<'a> SessionRecord<'a> {
             quality: QualityRecord::of(report, context.timestamps),
             rtt: Sides::of(&report.rtt, |_, rtt| RttRecord::new(rtt)),
             app_rtt: None,
-            keystrokes: report.keystrokes.as_ref().map(KeystrokesRecord::new),
+            keystrokes: report.keystrokes.as_ref().map(|keystrokes| KeystrokesRecord::new(keystrokes, report.obfuscated)),
             claim: event.claim.as_ref().map(ClaimRecord::new),
             verdict: event.verdict().name(),
             tests: event.judgement.tests.iter().map(TestRecord::new).collect(),
@@ -271,10 +274,13 @@ struct KeystrokesRecord {
     input_kind: &'static str,
     /// Why that is believed.
     input_kind_reason: &'static str,
+    /// Where the client hides keystrokes among chaff: the interval of the chaff in milliseconds, which is the step of all
+    /// times and intervals here; null where it does not, or where it is not known.
+    step_ms: Option<f64>,
 }
 
 impl KeystrokesRecord {
-    fn new(keystrokes: &KeystrokeSummary) -> Self {
+    fn new(keystrokes: &KeystrokeSummary, obfuscated: Option<bool>) -> Self {
         Self {
             count: keystrokes.count,
             presses: keystrokes.presses,
@@ -282,7 +288,8 @@ impl KeystrokesRecord {
             repeats: keystrokes.repeats,
             pastes: keystrokes.pastes,
             silent: keystrokes.silent,
-            method: "size+echo",
+            method: if obfuscated == Some(true) { Method::SlotAndAnswer } else { Method::SizeAndEcho }.name(),
+            step_ms: keystrokes.step.map(Span::as_millis_f64),
             reliability: keystrokes.reliability.map(|share| (share * 1e3).round() / 1e3),
             interval_ms: keystrokes.interval.as_ref().map(QuantilesRecord::new),
             hold_ms: None,

@@ -30,6 +30,8 @@ const MAX_CLEAR_PACKET: u32 = 35_000;
 
 /// The first release whose client hides keystrokes, and whose server answers the chaff.
 const FIRST_OBFUSCATING: (u32, u32) = (9, 5);
+/// The first release that sends no chaff along with keys (CVE-2024-39894).
+const FIRST_UNDOUBLED: (u32, u32) = (9, 8);
 
 /// What was read of a session in clear.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -248,8 +250,10 @@ impl Ssh {
         let server = version(&self.halves.server.banner);
         self.login.set_openssh_server(server.is_some());
         let capable = |version: Option<(u32, u32)>| version.is_some_and(|version| version >= FIRST_OBFUSCATING);
-        if capable(version(&self.halves.client.banner)) && capable(server) {
-            cues.push(Cue::CanObfuscate);
+        let client = version(&self.halves.client.banner);
+        if capable(client) && capable(server) {
+            let doubled = client.is_some_and(|client| client < FIRST_UNDOUBLED);
+            cues.push(Cue::CanObfuscate { doubled });
         }
     }
 
