@@ -145,14 +145,14 @@ fn program_leg(program: &ProgramRoundTrips, tcp: Span) -> Option<Leg> {
 }
 
 /// Answers of the terminal, where they have a delay in common. What judges is the shortest that explains them, less all that an
-/// emulator may take; what is told of the leg is the middle one.
+/// emulator may take; what is told of the leg is the first quartile.
 fn terminal_leg(program: &ProgramRoundTrips, tcp: Span) -> Option<Leg> {
     let common = program.terminal.common_delay(tcp)?;
     Some(Leg {
         answer: common.typical,
         tcp,
         sure: common.shortest - tcp - TERMINAL_WORK,
-        error: round_trip_error(tcp) + (common.typical - common.shortest).max(TERMINAL_WORK),
+        error: round_trip_error(tcp) + TERMINAL_WORK,
         agreeing: common.delays.len(),
         samples: program.terminal.answers.len() as u64,
         free: program.pace.is_free_of(common.typical),

@@ -153,11 +153,11 @@ struct TerminalRecord {
     samples: u64,
     /// How many messages came where an answer could, and too late for one.
     late: u64,
-    /// The shortest delay that nearly all answers have in common, in milliseconds; null where there is none, or too few.
+    /// The shortest delay that most answers have in common, in milliseconds; null where there is none, or too few.
     floor_ms: Option<f64>,
-    /// The middle one of those that agree, in milliseconds; null as `floor_ms`.
-    p50_ms: Option<f64>,
-    /// How much `p50_ms` exceeds TCP's round trip to the client, in milliseconds: the leg between the client and the terminal, and
+    /// The first quartile of those that agree, in milliseconds: what is judged; null as `floor_ms`.
+    p25_ms: Option<f64>,
+    /// How much `p25_ms` exceeds TCP's round trip to the client, in milliseconds: the leg between the client and the terminal, and
     /// what the terminal takes. Null as `floor_ms`, and where TCP's was not measured.
     excess_ms: Option<f64>,
 }
@@ -169,7 +169,7 @@ impl TerminalRecord {
             samples: terminal.answers.len() as u64,
             late: terminal.late,
             floor_ms: common.as_ref().map(|common| common.shortest.as_millis_f64()),
-            p50_ms: common.as_ref().map(|common| common.typical.as_millis_f64()),
+            p25_ms: common.as_ref().map(|common| common.typical.as_millis_f64()),
             excess_ms: common.as_ref().zip(tcp).map(|(common, tcp)| (common.typical - tcp).as_millis_f64()),
         }
     }
