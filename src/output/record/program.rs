@@ -40,7 +40,7 @@ impl AppRttRecord {
         Some(Self {
             client: ProgramRecord::new(program),
             excess_ms: floor.zip(tcp).map(|(floor, tcp)| (floor - tcp).as_millis_f64()),
-            terminal: (!program.terminal.is_empty()).then(|| TerminalRecord::new(&program.terminal, tcp)),
+            terminal: (!program.terminal.answers.is_empty()).then(|| TerminalRecord::new(&program.terminal, tcp)),
             comb: program.pace.comb().as_ref().map(CombRecord::new),
             server: report
                 .keystrokes
