@@ -139,8 +139,8 @@ fn program_leg(program: &ProgramRoundTrips, tcp: Span) -> Option<Leg> {
         agreeing: agreeing.len(),
         samples: program.samples.map_or(0, |samples| samples.samples),
         repeated: agreeing.len() >= AGREEING && kinds,
-        free: program.pace.is_free_of(least.path()),
-        paced: program.pace.keeps_beat(least.path()),
+        free: excess >= INFLATED && program.pace.is_free_of(least.path()),
+        paced: excess >= INFLATED && program.pace.keeps_beat(least.path()),
     })
 }
 

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Intervals that are kept.
-const MOST: usize = 256;
+const MOST: usize = 128;
 
 /// Shorter intervals may lie within one beat.
 const SHORTEST: Span = Span::from_millis(15);
@@ -64,7 +64,8 @@ pub struct Comb {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pace {
     last: Option<Timestamp>,
-    intervals: Vec<Span>,
+    /// In microseconds: there are many sessions.
+    intervals: Vec<u32>,
     /// Intervals too short for a beat, those of one segment left out.
     short: u64,
     messages: u64,
@@ -88,6 +89,9 @@ impl Pace {
     }
 
     fn note(&mut self, time: Timestamp, merged: bool) {
+        if self.intervals.len() >= MOST {
+            return;
+        }
         let interval = self.last.replace(time).map(|last| time - last);
         if interval == Some(Span::ZERO) {
             self.merged += 1; // another packet of the same segment
@@ -98,29 +102,29 @@ impl Pace {
         let Some(interval) = interval else { return };
         if interval < SHORTEST {
             self.short += 1;
-        } else if interval <= LONGEST && self.intervals.len() < MOST {
-            self.intervals.push(interval);
+        } else if interval <= LONGEST {
+            self.intervals.extend(u32::try_from(interval.as_micros()).ok());
         }
     }
 
     /// The comb of a relay without TCP_NODELAY, where there is one.
     #[must_use]
     pub fn comb(&self) -> Option<Comb> {
+        if self.intervals.len() < COMBED || self.merged * 100 < self.messages * MERGED_IN_COMB {
+            return None;
+        }
         let mut intervals = self.intervals.clone();
         intervals.sort_unstable();
         let period = *intervals.get(intervals.len() / 50)?;
-        let upper = Span::from_nanos(period.as_nanos() / 100 * 115);
+        let upper = period / 100 * 115;
         let inside = intervals.iter().filter(|interval| (period..=upper).contains(*interval)).count();
         let comb = Comb {
-            period,
+            period: Span::from_micros(i64::from(period)),
             share: u8::try_from(inside * 100 / intervals.len()).ok()?,
             merged: u8::try_from(self.merged.min(self.messages) * 100 / self.messages.max(1)).ok()?,
             samples: intervals.len() as u64,
         };
-        let holds = intervals.len() >= COMBED
-            && self.short * 50 <= comb.samples
-            && inside * 100 >= intervals.len() * IN_COMB
-            && self.merged * 100 >= self.messages * MERGED_IN_COMB;
+        let holds = self.short * 50 <= comb.samples && inside * 100 >= intervals.len() * IN_COMB;
         holds.then_some(comb)
     }
 
@@ -138,7 +142,7 @@ impl Pace {
 
     /// Share of the intervals near a multiple of the period, in per cent; `None` where there are too few.
     fn on_beat(&self, period: i64) -> Option<usize> {
-        let counted = self.intervals.iter().map(|interval| interval.as_nanos()).filter(|&ns| ns <= period * MULTIPLES);
+        let counted = self.intervals.iter().map(|&micros| i64::from(micros) * 1_000).filter(|&ns| ns <= period * MULTIPLES);
         let (mut all, mut near) = (0, 0);
         for ns in counted {
             let off = ns % period;
@@ -220,7 +224,7 @@ mod tests {
         let mut pace = Pace::default();
         segments.iter().for_each(|&(ms, len)| pace.on_segment(Timestamp::from_nanos(ms * 1_000_000), len));
         let comb = pace.comb().unwrap();
-        assert_eq!((comb.period, comb.samples), (Span::from_millis(190), segments.len() as u64 - 1));
+        assert_eq!((comb.period, comb.samples), (Span::from_millis(190), MOST.min(segments.len() - 1) as u64));
         assert_eq!(typed(by_hand(), InputKind::Char).comb(), None);
         let repeats = (0..100).map(|i| i * 33);
         assert_eq!(typed(repeats, InputKind::Char).comb(), None, "a held key");

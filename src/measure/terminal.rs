@@ -131,12 +131,11 @@ struct Shown {
     bytes: u32,
 }
 
-/// Messages of the client that were sent together.
+/// Long messages of the client that were sent together.
 #[derive(Clone, Debug)]
 struct Flight {
     start: Timestamp,
     last: Timestamp,
-    long: bool,
     delays: SmallVec<[Span; 4]>,
 }
 
@@ -170,17 +169,21 @@ impl TerminalAnswers {
         let long = matches!(input.kind, InputKind::Bulk | InputKind::KeysOrBulk(_));
         if let Some(flight) = self.flight.as_mut().filter(|flight| input.time - flight.last <= ONE_ANSWER) {
             flight.last = input.time;
-            flight.long |= long;
             return;
         }
         if input.kind == InputKind::Sequence {
             return; // an arrow key, or the place of the cursor, which is asked for among the rest
         }
         self.settle();
+        if !long {
+            self.before = Kind::Key;
+            self.shown.clear();
+            return;
+        }
         let possible = tcp.unwrap_or(Span::ZERO)..=LONGEST;
         let delays =
             self.shown.iter().rev().map(|shown| input.time - shown.time).filter(|delay| possible.contains(delay)).collect();
-        self.flight = Some(Flight { start: input.time, last: input.time, long, delays });
+        self.flight = Some(Flight { start: input.time, last: input.time, delays });
     }
 
     pub(super) fn on_lost(&mut self) {
@@ -200,15 +203,10 @@ impl TerminalAnswers {
         let Some(flight) = self.flight.take() else { return };
         let before = self.shown.iter().take_while(|shown| shown.time < flight.start);
         let screen = before.map(|shown| shown.bytes).fold(0, u32::saturating_add) >= SCREEN;
-        let rounds = match (flight.long, self.before, flight.delays.is_empty()) {
-            (false, ..) => {
-                self.before = Kind::Key;
-                self.shown.retain(|shown| shown.time > flight.start);
-                return;
-            }
-            (true, Kind::Key, false) if screen => 1,
-            (true, Kind::Answer(rounds), false) if rounds < MAX_ROUNDS => rounds + 1,
-            (true, before, empty) => {
+        let rounds = match (self.before, flight.delays.is_empty()) {
+            (Kind::Key, false) if screen => 1,
+            (Kind::Answer(rounds), false) if rounds < MAX_ROUNDS => rounds + 1,
+            (before, empty) => {
                 self.summary.late += u64::from(before == Kind::Key && empty && screen);
                 self.before = Kind::Unknown;
                 return;

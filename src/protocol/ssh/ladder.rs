@@ -58,6 +58,8 @@ pub(super) struct Ladder {
     admitted: bool,
     /// When either side last sent something encrypted.
     last: Option<Timestamp>,
+    /// The last of it was a keep-alive that wants an answer.
+    kept_alive: bool,
 }
 
 /// Whether the service was granted, and what the server says next is about a login.
@@ -98,7 +100,7 @@ impl Ladder {
 
     /// A record of the client, before `login` takes it into account.
     pub(super) fn on_client_record(&mut self, record: &Record, sizes: Sizes, login: &Login, cues: &mut Vec<Cue>) {
-        let is_status = record.len == sizes.packet(payload::CHANNEL_STATUS) || record.len == sizes.packet(payload::STATUS);
+        let kept_alive = std::mem::take(&mut self.kept_alive);
         let step = match login.step() {
             Some(Step::Auth) => match self.service {
                 Service::Wanted => None,
@@ -109,7 +111,11 @@ impl Ladder {
                 Service::Used => Some(Step::Auth),
             },
             Some(step) => Some(step),
-            None => is_status.then_some(Step::KeepAlive),
+            None if kept_alive => {
+                let status = [payload::CHANNEL_STATUS, payload::STATUS].map(|n| sizes.packet(n));
+                status.contains(&record.len).then_some(Step::KeepAlive)
+            }
+            None => None,
         };
         if let Some(step) = step {
             answer(step, record.time, record.acked, Span::ZERO, cues);
@@ -120,7 +126,7 @@ impl Ladder {
     /// A record of the server, after `login` took it into account.
     pub(super) fn on_server_record(&mut self, record: &Record, sizes: Sizes, login: &Login, cues: &mut Vec<Cue>) {
         let quiet = self.last.replace(record.time).is_some_and(|last| record.time - last >= QUIET);
-        let is_request = [payload::GLOBAL_KEEPALIVE, payload::CHANNEL_KEEPALIVE].map(|n| sizes.packet(n)).contains(&record.len);
+        self.kept_alive = false;
         let step = match login.step() {
             // EXT_INFO, which needs no answer, comes before the client has asked for anything.
             Some(Step::Auth) if login.client_packets() == 0 => None,
@@ -130,7 +136,12 @@ impl Ladder {
             }
             Some(Step::Open) if std::mem::replace(&mut self.admitted, true) => None,
             Some(step) => Some(step),
-            None => (quiet && is_request).then_some(Step::KeepAlive),
+            None if quiet => {
+                let request = [payload::GLOBAL_KEEPALIVE, payload::CHANNEL_KEEPALIVE].map(|n| sizes.packet(n));
+                self.kept_alive = request.contains(&record.len);
+                self.kept_alive.then_some(Step::KeepAlive)
+            }
+            None => None,
         };
         if let Some(step) = step {
             ask(step, record.time, record.end, cues);
