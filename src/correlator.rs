@@ -11,6 +11,7 @@ use crate::{
     judge::{
         Finding, Measured, PlaceClaim, Severity,
         claim::{ClaimedPlace, Claims, Found, Identity, Subject},
+        relay_before_client::{self, Relay},
         verdict::{Judgement, Verdict, judge_places},
     },
     observation::{Body, Observation, SessionReport, SessionState},
@@ -105,6 +106,7 @@ impl Correlator {
             None => (None, Judgement::not_testable(Verdict::NoClaim, "no claims were given", 0)),
             Some(claims) => judge_by(claims, &report, self.pseudonyms.as_deref()),
         };
+        let judgement = judgement.with_relay(self.relay(&report));
         let slice = report.slice.take();
         let raised = if claim.is_some() { self.raise(&report, &judgement.findings) } else { Vec::new() };
         let mut slice = slice.filter(|_| !raised.is_empty());
@@ -121,6 +123,20 @@ impl Correlator {
             .collect();
         events.push(Event::Session(Box::new(SessionEvent { report, claim, judgement })));
         events.extend(alerts);
+    }
+
+    /// Whether something ends the connection in front of the client, other than what the claims name.
+    fn relay(&self, report: &SessionReport) -> Relay {
+        if let Some(reason) = self.claims.as_ref().and_then(|claims| known_end(claims, report, self.pseudonyms.as_deref())) {
+            return Relay::not_testable(&reason, 0);
+        }
+        if !report.is_session() {
+            return Relay::not_testable(UNIDENTIFIED, 0);
+        }
+        match report.quality.objection() {
+            Some(objection) => Relay::not_testable(&objection, 0),
+            None => relay_before_client::test(&report.rtt.client, report.program.as_ref()),
+        }
     }
 
     /// The findings that somebody should hear of, with the revision of the alert: each once a session, and again where it weighs
@@ -240,9 +256,7 @@ fn judge_identity(
         claims_sha256: claims.sha256.clone(),
     };
     let undecided = |reason: &str| Judgement::not_testable(Verdict::Undecided, reason, 0);
-    if let Some(middlebox) = claims.middlebox(report.client_ip()) {
-        let name = pseudonyms.map_or_else(|| middlebox.name.clone(), |of| of.name("middlebox", &middlebox.name));
-        let reason = format!("the client's TCP connection ends at the middlebox \"{name}\"");
+    if let Some(reason) = known_end(claims, report, pseudonyms) {
         return (Some(claim), undecided(&reason));
     }
     if !report.is_session() {
@@ -270,6 +284,13 @@ fn judge_identity(
     claim.matched_place = places.get(which).map(|matched| matched.place.clone());
     claim.distance_km = places.get(which).map(|matched| matched.expected().path_km);
     (Some(claim), judgement)
+}
+
+/// That the client's connection is known to end at a middlebox.
+fn known_end(claims: &Claims, report: &SessionReport, pseudonyms: Option<&Pseudonyms>) -> Option<String> {
+    let middlebox = claims.middlebox(report.client_ip())?;
+    let name = pseudonyms.map_or_else(|| middlebox.name.clone(), |of| of.name("middlebox", &middlebox.name));
+    Some(format!("the client's TCP connection ends at the middlebox \"{name}\""))
 }
 
 fn measured(report: &SessionReport) -> Option<Measured> {

@@ -23,6 +23,55 @@ pub enum Cue {
     },
     /// Bytes of this side were not captured between its message before and its next one.
     Lost(Side),
+    /// The server said what the client program answers by itself.
+    Asked(Ask),
+    /// The client program answered.
+    Answered(Reply),
+}
+
+/// What a client program answers by itself, nobody typing; in the order of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// The server's identification, answered by the client's algorithms.
+    Banner,
+    /// The server's algorithms, answered by the first message of the key exchange.
+    KexInit,
+    /// The server's part of the key exchange, answered by the next one or by NEWKEYS. A new host key asks a person first.
+    Kex,
+    /// The service that was granted, answered by the first attempt to log in.
+    Service,
+    /// An attempt that was answered, and the next one: a person where a password is typed or a token touched.
+    Auth,
+    /// The login that succeeded, answered by the opening of a channel.
+    Open,
+    /// The channel that was opened, answered by what is wanted of it.
+    Request,
+    /// `keepalive@openssh.com`, answered by a status.
+    KeepAlive,
+}
+
+/// See [`Cue::Asked`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// What kind of answer it gets.
+    pub step: Step,
+    /// When its last byte passed the sensor.
+    pub time: Timestamp,
+    /// First sequence number behind it.
+    pub end: SeqNumber,
+}
+
+/// See [`Cue::Answered`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// What it answers.
+    pub step: Step,
+    /// When its first byte passed the sensor.
+    pub time: Timestamp,
+    /// What the segment of that byte acknowledged.
+    pub acked: Option<SeqNumber>,
+    /// What a client takes for it, at least: its own work.
+    pub work: Span,
 }
 
 /// Whether somebody can type in this session at all.

@@ -11,6 +11,7 @@ use crate::{
         estimate::{Floor, Quantiles},
         keystroke::{Keystroke, KeystrokeSummary},
         least::Least,
+        program::ProgramRoundTrips,
         quality::Quality,
     },
     protocol::ssh,
@@ -135,6 +136,8 @@ pub struct SessionReport {
     pub rtt: PerSide<RoundTrips>,
     /// Keystrokes; `None` where they cannot be told.
     pub keystrokes: Option<KeystrokeSummary>,
+    /// Round trips of the client program; `None` where none was seen.
+    pub program: Option<ProgramRoundTrips>,
     /// How good its capture is.
     pub quality: Quality,
     /// The headers of its frames, where they were kept.

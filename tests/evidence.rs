@@ -75,7 +75,7 @@ fn each_alert_has_the_headers_of_its_session_and_nothing_behind_them() {
     assert_eq!((run.status, run.stderr.as_str()), (0, ""));
     let records = run.records();
     let alerts = of(&records, "alert");
-    assert_eq!((alerts.len(), files(evidence.to_str().unwrap()).len()), (2, 2), "ssh-far and ssh-rtt110");
+    assert_eq!((alerts.len(), files(evidence.to_str().unwrap()).len()), (4, 4), "ssh-far, ssh-rtt110, ssh-relayed, ssh-nested");
     for alert in alerts {
         let path = evidence.join(file_name(alert));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);

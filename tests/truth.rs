@@ -22,9 +22,11 @@ struct Truth {
     /// Key presses and repeats, ns since 1970, in order, and whether they were typed at a prompt without echo.
     keys: Vec<(i64, bool)>,
     pastes: usize,
-    /// Base delay from the operator to the sensor, and of the round trip.
+    /// Base delay from the operator to the sensor, and of the round trip between sensor and client.
     one_way_ms: f64,
     round_trip_ms: f64,
+    /// There is a leg behind the client.
+    hidden_leg: bool,
 }
 
 impl Truth {
@@ -41,8 +43,9 @@ impl Truth {
         Self {
             keys,
             pastes: events.iter().filter(|event| event["ev"] == "paste").count(),
-            one_way_ms: meta["near"]["ab"]["base"].as_f64().unwrap(),
+            one_way_ms: ["near", "far"].iter().filter_map(|leg| meta[leg]["ab"]["base"].as_f64()).sum(),
             round_trip_ms: meta["near"]["rtt"].as_f64().unwrap(),
+            hidden_leg: meta["far"].is_object(),
         }
     }
 
@@ -112,13 +115,13 @@ fn keys_are_reported_when_they_were_pressed_and_nothing_else_is() {
 }
 
 /// The client's own clock ticks each millisecond: half of the intervals are right to 0.35 ms, whatever the path. A client
-/// that sends keys again says when that was, so the lossy one is left out.
+/// that sends keys again says when that was, so the lossy one is left out; and behind a hidden leg the clock is not the typist's.
 #[test]
 fn half_of_the_intervals_are_right_to_a_third_of_a_millisecond() {
     let mut scored = 0;
     for name in captures() {
         let truth = Truth::of(&name);
-        if truth.keys.len() < 50 || name == "ssh-lossy" || is_hidden(&name) {
+        if truth.keys.len() < 50 || truth.hidden_leg || name == "ssh-lossy" || is_hidden(&name) {
             continue;
         }
         let all = records(&name);

@@ -104,6 +104,7 @@ pub(super) fn report_headers(flow: &Flow<Candidate>, candidate: &Candidate, id: 
         traffic,
         rtt: PerSide::default(),
         keystrokes: None,
+        program: None,
         quality: Quality::of(&traffic),
         slice: None,
     }

@@ -13,6 +13,7 @@ use crate::{
         ack::AckTimer,
         estimate::{Distribution, Floor, FloorMethod},
         keystroke::{Keystroke, Keystrokes},
+        program::ProgramTimer,
         quality::{Grain, Quality},
         tsval::{EchoTimer, SenderClock},
     },
@@ -50,6 +51,7 @@ pub(super) struct Session {
     /// Longest payload of each side, in bytes.
     longest: PerSide<u32>,
     keystrokes: Keystrokes,
+    program: ProgramTimer,
     sequence: u64,
     scheduled: Option<Timestamp>,
     /// What the sensor lost meanwhile.
@@ -78,6 +80,7 @@ impl Session {
             grain: Grain::default(),
             longest: PerSide::default(),
             keystrokes: Keystrokes::default(),
+            program: ProgramTimer::default(),
             sequence: 0,
             scheduled: None,
             losses: LossesOfSession::new(losses),
@@ -127,6 +130,7 @@ impl Session {
             self.prompt.swap();
             self.longest.swap();
             self.last_client_rtt = None;
+            self.program = ProgramTimer::default();
         }
         swapped
     }
@@ -171,6 +175,12 @@ impl Session {
             self.streams.get_mut(other).on_ack(acked, time, |item| read(ssh, other, item, rtt, cues));
         }
         self.carry_cues(scratch);
+        if may_be_typed && arrival == Arrival::New && self.ssh.is_unreadable() {
+            self.program.on_unread(time, segment.payload_len);
+        }
+        if side == Side::Client && self.program.is_waiting() && segment.payload_len == 0 {
+            segment.acked().into_iter().for_each(|ack| self.program.on_ack(ack, time));
+        }
         if side == Side::Client && (segment.flags.has(TcpFlags::FIN) || segment.flags.has(TcpFlags::RST)) {
             self.keystrokes.on_client_gone(time);
         }
@@ -261,6 +271,7 @@ impl Session {
             traffic,
             rtt: PerSide::from_fn(|side| self.round_trips(side, *handshake.get(side))),
             keystrokes,
+            program: self.program.summary(self.keystrokes.obfuscated() == Some(true)),
             quality: Quality {
                 merged_segments: self.merged_segments(&candidate.halves),
                 resolution: self.grain.resolution(),
@@ -329,14 +340,25 @@ impl Session {
         let rtt = self.rtt.client.min();
         for cue in cues.drain(..) {
             match cue {
-                Cue::Input(input) => self.keystrokes.on_input(input, rtt, decided),
-                Cue::Output(output) => self.keystrokes.on_output(output, decided),
+                Cue::Input(input) => {
+                    self.program.on_input(&input, rtt);
+                    self.keystrokes.on_input(input, rtt, decided);
+                }
+                Cue::Output(output) => {
+                    self.program.on_output(&output);
+                    self.keystrokes.on_output(output, decided);
+                }
                 Cue::Terminal(terminal) => {
                     self.is_interactive |= terminal == Terminal::Open;
                     self.keystrokes.on_terminal(terminal);
                 }
                 Cue::CanObfuscate { doubled } => self.keystrokes.on_can_obfuscate(doubled),
-                Cue::Lost(side) => self.keystrokes.on_lost(side),
+                Cue::Lost(side) => {
+                    self.program.on_lost();
+                    self.keystrokes.on_lost(side);
+                }
+                Cue::Asked(ask) => self.program.on_ask(ask),
+                Cue::Answered(reply) => self.program.on_reply(reply, rtt),
             }
         }
         self.is_interactive |= !decided.is_empty();

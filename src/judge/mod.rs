@@ -7,6 +7,7 @@ pub mod claim;
 pub mod delay_model;
 pub mod inquiry;
 pub mod place;
+pub mod relay_before_client;
 mod rtt_above_claim;
 mod rtt_below_claim;
 pub mod verdict;
@@ -142,8 +143,13 @@ impl Measured {
     /// (`tests/link.rs` shows the same on simulated paths).
     #[must_use]
     pub fn error(&self) -> Span {
-        Span::from_millis(1).max(Span::from_nanos(self.floor.as_nanos() * 3 / 100))
+        round_trip_error(self.floor)
     }
+}
+
+/// See [`Measured::error`].
+fn round_trip_error(floor: Span) -> Span {
+    Span::from_millis(1).max(Span::from_nanos(floor.as_nanos() * 3 / 100))
 }
 
 /// One claimed place, and where the sensor stands.

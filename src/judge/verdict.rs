@@ -1,6 +1,8 @@
 //! The verdict over all tests of a session.
 
-use super::{Finding, Measured, Outcome, PlaceClaim, Severity, Test, rtt_above_claim, rtt_below_claim};
+use super::{
+    Finding, Measured, Outcome, PlaceClaim, Severity, Test, relay_before_client::Relay, rtt_above_claim, rtt_below_claim,
+};
 
 /// Round trips below which no floor is judged: fewer may all have been delayed (about a tenth of acknowledgements are,
 /// by up to 40 ms; that ten of ten are is less likely than one in 10^9).
@@ -49,6 +51,23 @@ impl Judgement {
     pub fn not_testable(verdict: Verdict, reason: &str, samples: u64) -> Self {
         let test = |id| Test { id, outcome: Outcome::NotTestable, reason: reason.to_owned(), samples };
         Self { verdict, tests: vec![test(rtt_below_claim::ID), test(rtt_above_claim::ID)], findings: Vec::new() }
+    }
+
+    /// With what was found in front of the client, which no claimed place explains. Where nothing is claimed, nothing is judged; what
+    /// was found stands all the same.
+    #[must_use]
+    pub fn with_relay(mut self, relay: Relay) -> Self {
+        let severity = relay.finding.as_ref().map(|finding| finding.severity);
+        self.verdict = match (self.verdict, severity) {
+            (Verdict::NoClaim, _) => Verdict::NoClaim,
+            (_, Some(severity)) if severity >= Severity::Medium => Verdict::Implausible,
+            (Verdict::Consistent, Some(_)) => Verdict::Undecided,
+            (Verdict::Consistent, None) if relay.in_doubt => Verdict::Undecided,
+            (verdict, _) => verdict,
+        };
+        self.tests.push(relay.test);
+        self.findings.extend(relay.finding);
+        self
     }
 
     /// How far from fitting: the sum of the margins.

@@ -60,6 +60,9 @@ const COLUMNS: &[(&str, &str)] = &[
     ("rtt_client_handshake_ms", "/rtt/client/handshake_ms"),
     ("rtt_client_min_ms", "/rtt/client/min_ms"),
     ("rtt_server_min_ms", "/rtt/server/min_ms"),
+    ("app_rtt_client_floor_ms", "/app_rtt/client/floor_ms"),
+    ("app_rtt_excess_ms", "/app_rtt/excess_ms"),
+    ("app_rtt_terminal_excess_ms", "/app_rtt/terminal/excess_ms"),
 ];
 
 /// Writes a row as each session becomes known.

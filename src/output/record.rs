@@ -4,6 +4,7 @@ mod alert;
 mod answer;
 mod check;
 mod keystroke;
+mod program;
 mod quality;
 mod session;
 mod stack;

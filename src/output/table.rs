@@ -128,16 +128,17 @@ impl Table {
 
     /// What an analyst must read before acting on a row.
     fn note(&mut self, session: &SessionEvent) {
-        let who = session.claim.as_ref().map_or_else(String::new, |claim| escape::text(claim.identity.as_bytes()));
+        let who =
+            session.claim.as_ref().map_or_else(String::new, |claim| format!("{} ", escape::text(claim.identity.as_bytes())));
         let client = address(session.report.endpoints.client);
         for found in &session.judgement.findings {
-            let _ = writeln!(self.notes, "\n{}: {who} from {client} (session {})", session.verdict().name(), session.report.id);
+            let _ = writeln!(self.notes, "\n{}: {who}from {client} (session {})", session.verdict().name(), session.report.id);
             finding(&mut self.notes, found);
         }
         let untested = session.judgement.tests.iter().find(|test| test.outcome == Outcome::NotTestable);
         if let (Verdict::Undecided, Some(test)) = (session.verdict(), untested) {
             self.notes.push('\n');
-            wrap(&mut self.notes, "", &format!("undecided: {who} from {client}: {}", test.reason));
+            wrap(&mut self.notes, "", &format!("undecided: {who}from {client}: {}", test.reason));
         }
     }
 

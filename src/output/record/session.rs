@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    ClaimRecord, EndpointRecord, FindingRecord, Head, quality::QualityRecord, rfc3339, stack::StackRecord, traffic::TrafficRecord,
+    ClaimRecord, EndpointRecord, FindingRecord, Head, program::AppRttRecord, quality::QualityRecord, rfc3339, stack::StackRecord,
+    traffic::TrafficRecord,
 };
 use crate::{
     event::SessionEvent,
@@ -76,8 +77,9 @@ pub(in crate::output) struct SessionRecord<'a> {
     quality: QualityRecord,
     /// Round trips, split at the sensor: `client` is sensor to client and back, `server` sensor to server and back.
     rtt: Sides<RttRecord>,
-    /// Round trips of the client program; null: not measured.
-    app_rtt: Option<()>,
+    /// Round trips of the programs, beyond TCP's; null where none of their answers was recognised (beginning not captured, cipher
+    /// not known).
+    app_rtt: Option<AppRttRecord>,
     /// What was typed, as counts and times; null where it could not be recovered (compressed, cipher not
     /// known, beginning not captured).
     keystrokes: Option<KeystrokesRecord>,
@@ -120,7 +122,7 @@ impl<'a> SessionRecord<'a> {
             stack: Sides::of(&report.stack, |_, stack| StackRecord::new(stack)),
             quality: QualityRecord::of(report, context.timestamps),
             rtt: Sides::of(&report.rtt, |_, rtt| RttRecord::new(rtt)),
-            app_rtt: None,
+            app_rtt: AppRttRecord::of(report),
             keystrokes: report.keystrokes.as_ref().map(|keystrokes| KeystrokesRecord::new(keystrokes, report.obfuscated)),
             claim: event.claim.as_ref().map(ClaimRecord::new),
             verdict: event.verdict().name(),

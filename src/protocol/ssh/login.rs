@@ -18,7 +18,7 @@ use super::{
     sizes::{Sizes, payload},
 };
 use crate::{
-    cue::Terminal,
+    cue::{Step, Terminal},
     flow::Side,
     time::{Span, Timestamp},
 };
@@ -80,6 +80,21 @@ impl Login {
             Stage::Over(terminal) => Some(terminal),
             _ => None,
         }
+    }
+
+    /// What the server's last record is about, where the client answers it by itself.
+    pub(super) const fn step(&self) -> Option<Step> {
+        match self.stage {
+            Stage::Auth => Some(Step::Auth),
+            Stage::Opening { .. } => Some(Step::Open),
+            Stage::Confirming => Some(Step::Request),
+            _ => None,
+        }
+    }
+
+    /// Encrypted packets of the client before its login succeeded.
+    pub(super) const fn client_packets(&self) -> u32 {
+        self.client_packets
     }
 
     /// Takes the next record into account.

@@ -7,6 +7,7 @@
 mod banner;
 mod input;
 mod kexinit;
+mod ladder;
 mod login;
 mod records;
 mod sizes;
@@ -15,6 +16,7 @@ use self::{
     banner::{BannerReader, Found, openssh_version},
     input::OutputMemory,
     kexinit::{KEXINIT, KexInit, NEWKEYS, negotiate},
+    ladder::Ladder,
     login::Login,
     records::{Framer, Record},
     sizes::Sizes,
@@ -72,6 +74,7 @@ pub enum Standing {
 pub struct Ssh {
     halves: PerSide<Half>,
     login: Login,
+    ladder: Ladder,
     login_reported: bool,
     output: OutputMemory,
     /// Which side was captured from its beginning.
@@ -115,6 +118,7 @@ impl Ssh {
         Self {
             halves: PerSide::from_fn(half),
             login: Login::new(),
+            ladder: Ladder::default(),
             login_reported: false,
             output: OutputMemory::default(),
             from_start,
@@ -149,6 +153,12 @@ impl Ssh {
     #[must_use]
     pub const fn lengths_known(&self) -> bool {
         matches!(self.halves.client.phase, Phase::Encrypted(_))
+    }
+
+    /// Whether nothing more can be read of what the client sends.
+    #[must_use]
+    pub const fn is_unreadable(&self) -> bool {
+        matches!(self.halves.client.phase, Phase::Lost)
     }
 
     /// Whether what was said shows that client and server are the other way round; asked once, it swaps its own roles.
@@ -208,6 +218,9 @@ impl Ssh {
                         let half = self.halves.get_mut(side);
                         half.banner = Some(line);
                         half.phase = Phase::Clear(Vec::new());
+                        if side == Side::Server {
+                            Ladder::on_server_banner(data, cues);
+                        }
                         self.on_banner(cues);
                         used
                     }
@@ -262,6 +275,9 @@ impl Ssh {
         let half = self.halves.get_mut(side);
         let Phase::Clear(buffer) = &mut half.phase else { return None };
         let before = buffer.len();
+        if side == Side::Client {
+            self.ladder.on_client_clear(data, before == 0);
+        }
         buffer.extend_from_slice(data.bytes);
         let buffer = std::mem::take(buffer);
         let mut rest = buffer.as_slice();
@@ -286,10 +302,12 @@ impl Ssh {
                 ClearPacket::Whole(payload, tail) => {
                     rest = tail;
                     if payload.first() == Some(&NEWKEYS) {
+                        self.climb(side, payload, data, cues);
                         self.on_newkeys(side, cues);
                         return Some((buffer.len() - rest.len()).saturating_sub(before));
                     }
                     self.on_clear_message(side, payload);
+                    self.climb(side, payload, data, cues);
                 }
             }
         }
@@ -312,6 +330,15 @@ impl Ssh {
             self.roles_known = true;
             self.swapped = says_client != (side == Side::Client);
         }
+    }
+
+    /// Whether a message in clear asks for an answer, or is one.
+    fn climb(&self, side: Side, payload: &[u8], data: &Data<'_>, cues: &mut Vec<Cue>) {
+        let kex = match (&self.halves.client.offer, &self.halves.server.offer) {
+            (Some(client), Some(server)) => negotiate(&client.kex, &server.kex),
+            _ => None,
+        };
+        self.ladder.on_clear_message(side, payload.first() == Some(&KEXINIT), kex.as_deref(), data, cues);
     }
 
     fn on_newkeys(&mut self, side: Side, cues: &mut Vec<Cue>) {
@@ -337,7 +364,13 @@ impl Ssh {
     }
 
     fn on_record(&mut self, side: Side, record: &Record, sizes: Sizes, rtt: Option<Span>, cues: &mut Vec<Cue>) {
+        if side == Side::Client {
+            self.ladder.on_client_record(record, sizes, &self.login, cues);
+        }
         self.login.push(side, record, sizes);
+        if side == Side::Server {
+            self.ladder.on_server_record(record, sizes, &self.login, cues);
+        }
         self.report_login(cues);
         match (side, self.login.terminal()) {
             (Side::Server, _) => cues.push(Cue::Output(self.output.on_output(record, sizes))),
