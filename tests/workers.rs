@@ -126,6 +126,24 @@ fn what_overflows_is_the_same_with_any_number() {
     }
 }
 
+/// Without keystrokes, segments of a session wait and are taken in together.
+#[test]
+fn sessions_come_out_alike_whether_their_segments_wait_or_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("crowd.pcap");
+    std::fs::write(&path, Classic { big_endian: false, microseconds: false }.write(&crowd())).unwrap();
+    let inputs = [path.to_str().unwrap().to_owned()];
+    let but_keystrokes = |more: &[&str]| {
+        let all = analyze(more, "1", &inputs);
+        all.lines().filter(|line| !line.contains("\"record\":\"keystroke\"")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    for more in [&[][..], &["--all-flows"]] {
+        let waiting = but_keystrokes(more);
+        assert!(waiting.len() > 60, "{}", waiting.len());
+        assert_eq!(waiting, but_keystrokes(&[more, &["--keystrokes=all"]].concat()), "{more:?}");
+    }
+}
+
 #[test]
 fn what_can_be_read_only_once_is_read_by_one() {
     let file = std::fs::File::open(program::repository().join("pcaps/ssh-far.pcap")).unwrap();

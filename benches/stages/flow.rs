@@ -22,7 +22,7 @@ const AHEAD: usize = 32;
 struct Nothing;
 
 impl Attached for Nothing {
-    type More = Self;
+    const FRONT: usize = 0;
 
     fn is_certain(&self) -> bool {
         false
@@ -32,9 +32,7 @@ impl Attached for Nothing {
         false
     }
 
-    fn more(&self) -> Option<&Self> {
-        None
-    }
+    fn expect(&self) {}
 }
 
 pub(crate) fn stage(criterion: &mut Criterion) {
@@ -69,7 +67,7 @@ fn fill(table: &mut FlowTable<Nothing>, flows: u32) {
 
 fn one_by_one(table: &mut FlowTable<Nothing>, keys: &[FlowKey]) {
     for key in keys {
-        let id = table.find(key, table.hash(key)).expect("every key is there");
+        let id = table.find(key, table.hash(key), None).expect("every key is there");
         touch(table.get_mut(id));
     }
 }
@@ -82,7 +80,7 @@ fn ahead(table: &mut FlowTable<Nothing>, keys: &[FlowKey]) {
             table.expect_next(hash);
         }
         for (key, hash) in keys.iter().zip(hashes) {
-            let id = table.find(key, hash).expect("every key is there");
+            let id = table.find(key, hash, None).expect("every key is there");
             touch(table.get_mut(id));
         }
     }

@@ -2,15 +2,75 @@
 //! on their way from memory meanwhile. Each is decoded again when its turn comes: that costs less than to keep what was
 //! decoded.
 
-use super::candidate::Candidate;
+use super::{Engine, candidate::Candidate};
 use crate::{
     flow::{End, FlowId, FlowKey, FlowTable, KeyHash, Share, TransportKind},
     wire::{Encapsulation, Frame, Packet, Transport, peek},
 };
 
-/// Frames that are looked at ahead: memory answers in the time that about ten take, and what is on its way fits well into the
-/// innermost cache.
-pub(super) const AHEAD: usize = 32;
+/// Frames that take a step together: memory answers in the time that about ten take.
+const GROUP: usize = 16;
+
+/// Groups that are on their way: one at each step, and one whose turn it is.
+const GROUPS: usize = 5;
+
+/// The frames that come next. With the first step the index is fetched, and with each later one what the one before led to.
+#[derive(Debug)]
+pub(super) struct Ahead {
+    /// In a ring, of which the newest moves on by one with each step.
+    groups: [[Glance; GROUP]; GROUPS],
+    newest: usize,
+}
+
+impl Ahead {
+    /// Steps before the turn of the first frame that was looked at.
+    pub(super) const STEPS: usize = GROUPS - 1;
+
+    /// Nothing was looked at.
+    pub(super) const fn new() -> Self {
+        Self { groups: [[Glance::Unknown; GROUP]; GROUPS], newest: 0 }
+    }
+
+    /// What was seen of the frames whose turn it is.
+    pub(super) fn glances(&self) -> &[Glance] {
+        self.group(Self::STEPS)
+    }
+
+    /// Looks at some more frames, where there are more.
+    #[inline(always)] // see `Glance::at`
+    pub(super) fn step<'a>(&mut self, frames: &mut impl Iterator<Item = Frame<'a>>, engine: &Engine) {
+        let (table, limits) = (&engine.table, &engine.limits);
+        self.newest = (self.newest + 1) % GROUPS;
+        for glance in self.groups.get_mut(self.newest).into_iter().flatten() {
+            *glance = match frames.next() {
+                Some(frame) => Glance::at(&frame, table, limits.vlan_in_key, limits.share),
+                None => Glance::Unknown,
+            };
+        }
+        for glance in self.groups.get_mut((self.newest + GROUPS - 1) % GROUPS).into_iter().flatten() {
+            if let Glance::Flow(address) = glance {
+                address.flow = table.expect_next(address.hash);
+                if address.flow.is_none() {
+                    table.expect_new(&address.key);
+                }
+            }
+        }
+        for glance in self.group(2) {
+            if let Glance::Flow(Address { flow: Some(id), .. }) = glance {
+                table.expect_attached(*id);
+            }
+        }
+        for glance in self.group(3) {
+            if let Glance::Flow(Address { flow: Some(id), .. }) = glance {
+                table.expect_more(*id);
+            }
+        }
+    }
+
+    fn group(&self, age: usize) -> &[Glance] {
+        self.groups.get((self.newest + GROUPS - age) % GROUPS).map(|group| group.as_slice()).unwrap_or_default()
+    }
+}
 
 /// Which flow a packet belongs to.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +79,8 @@ pub(super) struct Address {
     pub(super) hash: KeyHash,
     /// Which end sent it.
     pub(super) sender: End,
+    /// The flow that was probably meant when it was looked for.
+    pub(super) flow: Option<FlowId>,
 }
 
 /// What a glance at a frame tells.
@@ -44,17 +106,6 @@ impl Glance {
         table.expect_soon(address.hash);
         Self::Flow(address)
     }
-
-    /// Has the flow fetched, and tells where it is; where there is none yet, the place where it will be.
-    #[inline]
-    pub(super) fn expect_next(&self, table: &FlowTable<Candidate>) -> Option<FlowId> {
-        let Self::Flow(address) = self else { return None };
-        let found = table.expect_next(address.hash);
-        if found.is_none() {
-            table.expect_new(&address.key);
-        }
-        found
-    }
 }
 
 impl Address {
@@ -69,6 +120,6 @@ impl Address {
         let (key, sender) = FlowKey::of((packet.ip.source, src_port), (packet.ip.destination, dst_port), kind);
         let Encapsulation { vlan, gre } = packet.encapsulation;
         let key = key.on_vlan(vlan.filter(|_| vlan_in_key)).in_tunnel(gre);
-        Some(Self { key, hash: table.hash(&key), sender })
+        Some(Self { key, hash: table.hash(&key), sender, flow: None })
     }
 }

@@ -4,9 +4,11 @@ use std::cmp::Reverse;
 
 use super::{
     Engine,
+    backlog::Backlog,
     clock::{Clock, ClockOfFlow},
     ending::Ready,
     evidence::session_id,
+    losses::Losses,
     opening::is_reset,
     session::Session,
 };
@@ -14,7 +16,7 @@ use crate::{
     evidence::Slice,
     flow::{
         Arrival, Attached, Envelope, Evidence, Flow, FlowId, Half, Kept, Life, PerSide, SessionId, Side, Slim, TransportKind,
-        per_shard,
+        per_shard, prefetch,
     },
     measure::{handshake::Handshake, least::LeastRoundTrips},
     observation::{Body, Observation, ObservationKey},
@@ -28,18 +30,21 @@ use crate::{
 
 /// What a flow carries as long as it may be reported; a flow that is refused carries nothing.
 #[derive(Debug)]
+#[repr(C)] // what every packet looks at comes first
 pub(super) struct Candidate {
+    pub(super) session: Option<Box<Session>>,
+    pub(super) slice: Option<Box<Slice>>,
+    /// What the session has not taken in yet.
+    pub(super) backlog: Backlog,
+    pub(super) clock: ClockOfFlow,
+    /// Hardware address of each side as this segment shows it.
+    pub(super) mac: PerSide<Option<[u8; 6]>>,
     /// Sequence state and counters.
     pub(super) halves: PerSide<Half>,
     pub(super) handshake: Handshake,
     pub(super) guess: PerSide<Guess>,
-    pub(super) session: Option<Box<Session>>,
-    pub(super) slice: Option<Box<Slice>>,
     /// Only where flows that are no sessions are reported.
     pub(super) least: Option<Box<LeastRoundTrips>>,
-    pub(super) clock: ClockOfFlow,
-    /// Hardware address of each side as this segment shows it.
-    pub(super) mac: PerSide<Option<[u8; 6]>>,
     /// Time of the first frame.
     pub(super) first_time: Timestamp,
     /// VLAN and tunnel of the first frame.
@@ -49,7 +54,7 @@ pub(super) struct Candidate {
 }
 
 impl Attached for Candidate {
-    type More = Session;
+    const FRONT: usize = std::mem::offset_of!(Self, halves);
 
     fn is_session(&self) -> bool {
         self.session.as_ref().is_some_and(|session| session.is_established())
@@ -57,12 +62,16 @@ impl Attached for Candidate {
 
     /// A flow that is a session by its port alone has no more to show; that both sides send something is what nobody can forge alone.
     fn is_certain(&self) -> bool {
-        let spoke = |side: Side| self.halves.get(side).traffic.payload_bytes > 0;
-        self.is_session() && spoke(Side::Client) && spoke(Side::Server)
+        self.is_session() && self.has_spoken(Side::Client) && self.has_spoken(Side::Server)
     }
 
-    fn more(&self) -> Option<&Session> {
-        self.session.as_deref()
+    #[inline]
+    fn expect(&self) {
+        if !self.backlog.expect() {
+            prefetch(&self.halves);
+            prefetch(&self.handshake);
+            self.session.as_deref().into_iter().for_each(prefetch);
+        }
     }
 }
 
@@ -75,6 +84,7 @@ impl Candidate {
             guess: PerSide::default(),
             session: None,
             slice: None,
+            backlog: Backlog::default(),
             least: None,
             clock,
             mac: PerSide::default(),
@@ -103,14 +113,51 @@ impl Candidate {
         segment: &TcpSegment<'_>,
         envelope: &Envelope,
     ) -> (Arrival, Option<(Timestamp, Timestamp)>) {
-        let &Envelope { time, frame_len, mac, ttl, identification } = envelope;
-        self.note_mac(side, mac);
-        let half = self.halves.get_mut(side);
-        half.stack.note(segment, ttl);
-        let arrival = half.observe(segment, identification, time, frame_len);
+        let step = self.take_front(clock, side, segment, envelope);
+        self.halves.get_mut(side).stack.note(segment, envelope.ttl);
+        (self.observe(side, segment, envelope.identification, envelope.time, envelope.frame_len), step)
+    }
+
+    /// What cannot wait of that.
+    #[inline(always)] // for every segment of a candidate
+    fn take_front(
+        &mut self,
+        clock: &Clock,
+        side: Side,
+        segment: &TcpSegment<'_>,
+        envelope: &Envelope,
+    ) -> Option<(Timestamp, Timestamp)> {
+        self.note_mac(side, envelope.mac);
+        self.clock.on_segment(clock, side, segment, envelope.time)
+    }
+
+    /// What can.
+    #[inline]
+    pub(super) fn observe(
+        &mut self,
+        side: Side,
+        segment: &TcpSegment<'_>,
+        identification: u16,
+        time: Timestamp,
+        frame_len: u32,
+    ) -> Arrival {
+        let arrival = self.halves.get_mut(side).observe(segment, identification, time, frame_len);
         self.handshake.on_segment(side, segment, arrival, time);
-        let step = self.clock.on_segment(clock, side, segment, time);
-        (arrival, step)
+        arrival
+    }
+
+    fn has_spoken(&self, side: Side) -> bool {
+        self.halves.get(side).traffic.payload_bytes > 0
+    }
+
+    /// Lets segments wait from now on, where all that they can still tell is told when somebody asks.
+    fn let_wait(&mut self) {
+        if let Some(session) = self.session.as_ref().filter(|session| session.is_settled())
+            && self.has_spoken(Side::Client)
+            && self.has_spoken(Side::Server)
+        {
+            self.backlog.open(session.reads_bytes());
+        }
     }
 
     /// Whether it is no session and cannot become one any more.
@@ -143,6 +190,7 @@ impl Engine {
     }
 
     /// A segment of a flow that is a session, may become one, or is reported anyway.
+    #[inline(always)] // the way of nearly every packet of a session
     pub(super) fn handle_candidate(
         &mut self,
         id: FlowId,
@@ -151,15 +199,39 @@ impl Engine {
         packet: &Packet<'_>,
         segment: &TcpSegment<'_>,
     ) {
-        let Some(flow) = self.table.get_mut(id) else { return };
-        let Some(candidate) = flow.attached.as_deref_mut() else { return };
-        let next = candidate.halves.get(side).next;
-        let (arrival, step) = candidate.take(&self.clock, side, segment, &Envelope::of(frame, packet));
-        self.counters.duplicated += u64::from(arrival == Arrival::Duplicate);
+        let Some(candidate) = self.table.get_mut(id).and_then(|flow| flow.attached.as_deref_mut()) else { return };
+        let envelope = Envelope::of(frame, packet);
+        // A late frame is handled at once: deadlines are past that its time does not tell of.
+        let may_wait = frame.time >= self.stream_time && self.losses == Losses::default();
+        if may_wait && candidate.backlog.takes(side, segment, &envelope, self.counters.packets) {
+            let step = candidate.take_front(&self.clock, side, segment, &envelope);
+            self.tell_step(step, frame.time);
+            self.keep_headers(id, frame, segment.payload_len > 0);
+            self.expect_report(id, frame.time);
+        } else {
+            self.catch_up(id);
+            self.handle_at_once(id, side, frame, segment, &envelope);
+        }
+    }
+
+    /// The clock was set forwards within a stretch.
+    fn tell_step(&mut self, step: Option<(Timestamp, Timestamp)>, time: Timestamp) {
         if let Some((from, until)) = step {
-            let key = ObservationKey { frame: self.frame, time: frame.time, session: SessionId(0), sequence: 0 };
+            let key = ObservationKey { frame: self.frame, time, session: SessionId(0), sequence: 0 };
             self.ready.push_back(Ready::Observation(Observation { key, body: Body::ClockSet { from, until } }));
         }
+    }
+
+    /// A segment that cannot wait; none that could does any more.
+    #[inline(never)]
+    fn handle_at_once(&mut self, id: FlowId, side: Side, frame: &Frame<'_>, segment: &TcpSegment<'_>, envelope: &Envelope) {
+        let Some(candidate) = self.table.get_mut(id).and_then(|flow| flow.attached.as_deref_mut()) else { return };
+        let next = candidate.halves.get(side).next;
+        let (arrival, step) = candidate.take(&self.clock, side, segment, envelope);
+        self.counters.duplicated += u64::from(arrival == Arrival::Duplicate);
+        self.tell_step(step, frame.time);
+        let Some(flow) = self.table.get_mut(id) else { return };
+        let Some(candidate) = flow.attached.as_deref_mut() else { return };
         if let Some(least) = &mut candidate.least {
             least.on_segment(side, segment, arrival, frame.time);
         }
@@ -268,6 +340,10 @@ impl Engine {
             self.shards.end_session(shard);
             session.iter().for_each(|session| self.let_go(&key, session));
             return;
+        }
+        // Which sessions are worth keeping is asked at every segment.
+        if !self.limits.keystrokes && self.limits.in_flight.is_none() {
+            candidate.let_wait();
         }
         if established && !was_established {
             self.table.schedule(id);

@@ -45,6 +45,7 @@ impl Engine {
     /// A flow has left the table.
     pub(super) fn end_flow(&mut self, mut flow: Flow<Candidate>, state: SessionState, time: Timestamp) {
         let Some(mut candidate) = flow.attached.take() else { return };
+        self.catch_up_with(flow.shard(), &mut candidate);
         self.shards.remove(flow.shard(), candidate.session.is_some());
         let slice = self.take_headers(&mut candidate);
         let session = candidate.session.take();

@@ -54,10 +54,10 @@ pub(super) struct Session {
     program: ProgramTimer,
     sequence: u64,
     scheduled: Option<Timestamp>,
-    /// What the sensor lost meanwhile.
-    pub(super) losses: LossesOfSession,
     /// Reports before the last one.
     pub(super) updates: Updates,
+    /// What the sensor lost meanwhile.
+    pub(super) losses: LossesOfSession,
     /// Where it is worth keeping whole: frames that the sensor had seen when it became so.
     pub(super) kept_since: Option<u64>,
     is_interactive: bool,
@@ -83,8 +83,8 @@ impl Session {
             program: ProgramTimer::default(),
             sequence: 0,
             scheduled: None,
-            losses: LossesOfSession::new(losses),
             updates: Updates::default(),
+            losses: LossesOfSession::new(losses),
             kept_since: None,
             is_interactive: false,
         }
@@ -112,6 +112,16 @@ impl Session {
     /// Whether a terminal was opened, or a key found.
     pub(super) const fn is_interactive(&self) -> bool {
         self.is_interactive
+    }
+
+    /// Whether it is known for good whether this is a session, and who is its client.
+    pub(super) const fn is_settled(&self) -> bool {
+        self.ssh.is_settled()
+    }
+
+    /// Whether it matters what segments carry, besides how much it is.
+    pub(super) const fn reads_bytes(&self) -> bool {
+        self.ssh.reads_bytes()
     }
 
     pub(super) const fn roles_known(&self) -> bool {
@@ -299,6 +309,7 @@ impl Session {
         if let Some(handshake) = handshake {
             distribution.record(handshake);
         }
+        distribution.sort();
         let repeated_floor = distribution.floor();
         let undelayed = handshake.map(|value| Floor { value, method: FloorMethod::Handshake });
         let floor = repeated_floor.map(|floor| undelayed.filter(|handshake| handshake.value < floor.value).unwrap_or(floor));

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use etherparse::PacketBuilder;
 
-use super::{session::Session, *};
+use super::{backlog::Backlog, session::Session, *};
 use crate::{
     measure::{estimate::Distribution, keystroke::Keystrokes},
     observation::{Body, IdentifiedBy, SessionReport},
@@ -232,6 +232,8 @@ fn the_page_on_memory_is_true() {
     let session = candidate
         + size_of::<Session>()
         + heap
+        + Backlog::MOST_BYTES
+        + 2 * heap
         + 2 * Distribution::MOST_BYTES
         + Keystrokes::MOST_BYTES
         + Ssh::MOST_BYTES

@@ -59,7 +59,7 @@ pub struct FlowKey {
 }
 
 impl Hash for FlowKey {
-    #[inline]
+    #[inline(always)] // see `FlowTable::hash`
     fn hash<H: Hasher>(&self, state: &mut H) {
         let ports = u64::from(self.low_port) << 32 | u64::from(self.high_port) << 48;
         let rest = u64::from(self.vlan) << 16 | u64::from(self.is_ipv6) << 8 | u64::from(self.transport.number());

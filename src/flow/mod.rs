@@ -18,6 +18,7 @@ pub use fragments::{FragmentKey, FragmentLimits, FragmentTable, Joined, Reassemb
 pub use half::{Arrival, Half, Traffic};
 pub use key::{End, Endpoint, FlowKey, SessionId, TransportKind};
 pub use opening::{Envelope, Kept, Opening};
+pub(crate) use prefetch::prefetch;
 pub use share::{SHARDS, Shard, Share, per_shard};
 pub use side::{Evidence, PerSide, Side};
 pub use slim::Slim;

@@ -11,7 +11,7 @@ use crate::{
     wire::SeqNumber,
 };
 
-/// Bytes held behind a hole, at most. A hole in an interactive session is followed by little; a transfer that
+/// Bytes held behind a hole, at most, as they were on the wire. A hole in an interactive session is followed by little; a transfer that
 /// fills this is no place to look for keystrokes, and its hole becomes a gap.
 const MAX_HELD_BYTES: usize = 256 * 1024;
 
@@ -168,7 +168,7 @@ impl Stream {
         if self.held.get(at).is_some_and(|held| held.seq == seq && held.len >= data.len) {
             return; // the same bytes again; the first time they passed is the one that counts
         }
-        self.held_bytes += data.bytes.len();
+        self.held_bytes += data.len as usize;
         self.held.insert(
             at,
             Held { seq, bytes: data.bytes.into(), len: data.len, time: data.time, acked: data.acked, sent: data.sent },
@@ -195,7 +195,7 @@ impl Stream {
                 return;
             }
             let Some(held) = self.held.pop_front() else { return };
-            self.held_bytes = self.held_bytes.saturating_sub(held.bytes.len());
+            self.held_bytes = self.held_bytes.saturating_sub(held.len as usize);
             let data =
                 Data { bytes: &held.bytes, len: held.len, time: held.time, end: held.seq, acked: held.acked, sent: held.sent };
             self.deliver(held.seq, data, yield_item);

@@ -11,7 +11,10 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use foldhash::quality::RandomState;
 
 use super::{
-    End, Evidence, FlowKey, Kept, PerSide, SHARDS, Shard, Side, TransportKind, index::Index, per_shard, prefetch::prefetch,
+    End, Evidence, FlowKey, Kept, PerSide, SHARDS, Shard, Side, TransportKind,
+    index::Index,
+    per_shard,
+    prefetch::{prefetch, prefetch_front},
     slots::Slots,
 };
 use crate::time::{Span, Timestamp};
@@ -103,11 +106,11 @@ pub trait Attached {
     /// Whether it is evicted last: a session that both sides have shown to be one.
     fn is_certain(&self) -> bool;
 
-    /// What it keeps elsewhere and looks at for every packet, where it has such.
-    fn more(&self) -> Option<&Self::More>;
+    /// Bytes at its beginning that every packet looks at.
+    const FRONT: usize;
 
-    /// See [`Self::more`].
-    type More;
+    /// A packet comes soon, and the front is near: has fetched what else it will look at.
+    fn expect(&self);
 }
 
 impl<T: Attached> Flow<T> {
@@ -277,23 +280,24 @@ impl<T: Attached> FlowTable<T> {
     #[inline]
     pub fn expect_attached(&self, id: FlowId) {
         if let Some(attached) = self.get(id).and_then(|flow| flow.attached.as_deref()) {
-            prefetch(attached);
+            prefetch_front(attached, T::FRONT);
         }
     }
 
-    /// The step after that: has what that keeps elsewhere fetched.
+    /// The step after that: has fetched what else the packet will look at.
     #[inline]
     pub fn expect_more(&self, id: FlowId) {
-        if let Some(more) = self.get(id).and_then(|flow| flow.attached.as_deref()?.more()) {
-            prefetch(more);
+        if let Some(attached) = self.get(id).and_then(|flow| flow.attached.as_deref()) {
+            attached.expect();
         }
     }
 
-    /// The flow with this key, whose hash is known.
+    /// The flow with this key, whose hash is known; where there is a guess, that is looked at first.
     #[must_use]
     #[inline]
-    pub fn find(&self, key: &FlowKey, hash: KeyHash) -> Option<FlowId> {
-        self.index.find(hash.0, |place| self.slots.get(place).is_some_and(|flow| flow.key == *key)).map(FlowId)
+    pub fn find(&self, key: &FlowKey, hash: KeyHash, guess: Option<FlowId>) -> Option<FlowId> {
+        let is = |place: u32| self.slots.get(place).is_some_and(|flow| flow.key == *key);
+        guess.filter(|id| is(id.0)).or_else(|| self.index.find(hash.0, is).map(FlowId))
     }
 
     /// A flow by its place.

@@ -10,7 +10,7 @@ struct Mark {
 }
 
 impl Attached for Mark {
-    type More = ();
+    const FRONT: usize = 0;
 
     fn is_session(&self) -> bool {
         self.session
@@ -20,9 +20,7 @@ impl Attached for Mark {
         self.session
     }
 
-    fn more(&self) -> Option<&()> {
-        None
-    }
+    fn expect(&self) {}
 }
 
 fn at(secs: i64) -> Timestamp {
@@ -53,7 +51,7 @@ fn is_session(flow: &Flow<Mark>) -> bool {
 }
 
 fn find(table: &FlowTable<Mark>, key: &FlowKey) -> Option<FlowId> {
-    table.find(key, table.hash(key))
+    table.find(key, table.hash(key), None)
 }
 
 #[test]

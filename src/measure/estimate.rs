@@ -1,5 +1,7 @@
 //! Distributions of timing samples in small, bounded memory.
 
+use std::borrow::Cow;
+
 use hdrhistogram::Histogram;
 
 use crate::time::Span;
@@ -7,6 +9,9 @@ use crate::time::Span;
 /// Samples kept as they are before a histogram takes over: a session of some minutes has no more, and a histogram takes more
 /// memory than these.
 const EXACT: usize = 512;
+
+/// Room for samples to begin with: most quantities of a session have more than a few.
+const FIRST: usize = 32;
 
 /// The smallest samples, kept exactly for the floor once a histogram has taken over.
 const LOWEST: usize = 16;
@@ -127,6 +132,9 @@ impl Distribution {
         match &mut self.many {
             Some(many) => many.record(sample),
             None => {
+                if self.exact.is_empty() {
+                    self.exact.reserve(FIRST);
+                }
                 self.exact.push(sample);
                 if self.exact.len() > EXACT {
                     self.exact.sort_unstable();
@@ -155,6 +163,15 @@ impl Distribution {
         Some(median)
     }
 
+    /// The same, at less cost: samples have no order to keep.
+    fn median_in_place(&mut self) -> Option<Span> {
+        let rank = (self.exact.len() * 50).div_ceil(100);
+        match rank.checked_sub(1) {
+            Some(place) if self.many.is_none() => Some(*self.exact.select_nth_unstable(place).1),
+            _ => self.median(),
+        }
+    }
+
     /// The robust floor.
     ///
     /// Queues, delayed acknowledgements and busy hosts only ever add, so the smallest round trip is the path; but a stalled
@@ -168,7 +185,7 @@ impl Distribution {
         let place = self.count.div_ceil(FLOOR_SHARE).clamp(2, LOWEST as u64) as usize - 1;
         let value = match &self.many {
             Some(many) => *many.lowest.get(place)?,
-            None => *self.exact.clone().select_nth_unstable(place).1,
+            None => *self.sorted().get(place)?,
         };
         Some(Floor { value, method: FloorMethod::P2 })
     }
@@ -190,16 +207,26 @@ impl Distribution {
                 Span::from_micros(i64::try_from(micros).unwrap_or(i64::MAX)).clamp(min, self.max)
             }));
         }
-        let mut samples = self.exact.clone();
-        let mut settled = 0;
+        let samples = self.sorted();
         Some(percents.map(|percent| {
             let rank = (samples.len() * percent).div_ceil(100).max(1);
-            let rest = samples.get_mut(settled..).unwrap_or_default();
-            let place = (rank - 1).saturating_sub(settled);
-            let found = if place < rest.len() { *rest.select_nth_unstable(place).1 } else { min };
-            settled = rank - 1;
-            found
+            samples.get(rank - 1).copied().unwrap_or(min)
         }))
+    }
+
+    /// Puts the samples in order, where they are kept: several questions are answered by one sorting then.
+    pub fn sort(&mut self) {
+        self.exact.sort_unstable();
+    }
+
+    /// The samples in order, where they are kept.
+    fn sorted(&self) -> Cow<'_, [Span]> {
+        if self.exact.is_sorted() {
+            return Cow::Borrowed(&self.exact);
+        }
+        let mut sorted = self.exact.clone();
+        sorted.sort_unstable();
+        Cow::Owned(sorted)
     }
 }
 
@@ -221,7 +248,7 @@ impl RunningMedian {
         self.samples.record(sample);
         let count = self.samples.count();
         if count >= self.due {
-            self.median = self.samples.median();
+            self.median = self.samples.median_in_place();
             self.due = count + (count / STALE).max(1);
         }
     }

@@ -51,7 +51,9 @@ impl EchoTimer {
     pub fn complete(&mut self, tsecr: u32, time: Timestamp) -> Option<Span> {
         let behind = |tsval: u32| tsecr.wrapping_sub(tsval) as i32;
         let passed = self.outstanding.iter().take_while(|(tsval, _)| behind(*tsval) > 0).count();
-        self.outstanding.drain(..passed);
+        if passed > 0 {
+            self.outstanding.drain(..passed);
+        }
         let (tsval, sent) = *self.outstanding.first()?;
         if behind(tsval) != 0 {
             return None;

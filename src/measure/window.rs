@@ -1,28 +1,48 @@
 //! The last values of a quantity, also in order.
 
-use std::collections::VecDeque;
-
 use crate::time::Span;
 
 /// The last `N` values: their smallest and their middle, at the cost of a few moves for each new one.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Window<const N: usize> {
-    recent: VecDeque<Span>,
+    /// In the order in which they came, from the place where the next one goes.
+    recent: Vec<Span>,
+    next: usize,
     sorted: Vec<Span>,
 }
 
 impl<const N: usize> Window<N> {
     /// Adds a value; the oldest goes where there are `N` already.
     pub(super) fn push(&mut self, value: Span) {
-        if self.recent.len() >= N
-            && let Some(oldest) = self.recent.pop_front()
-            && let Ok(at) = self.sorted.binary_search(&oldest)
-        {
-            self.sorted.remove(at);
+        let to = self.sorted.partition_point(|other| *other < value);
+        match self.recent.get_mut(self.next) {
+            Some(place) => {
+                let oldest = std::mem::replace(place, value);
+                let from = self.sorted.partition_point(|other| *other < oldest);
+                self.replace(from, to, value);
+            }
+            None => {
+                self.recent.reserve_exact(N - self.recent.len());
+                self.sorted.reserve_exact(N - self.sorted.len());
+                self.recent.push(value);
+                self.sorted.insert(to, value);
+            }
         }
-        self.recent.push_back(value);
-        let at = self.sorted.partition_point(|other| *other < value);
-        self.sorted.insert(at, value);
+        self.next = (self.next + 1) % N;
+    }
+
+    /// Takes out what is at `from` in the sorted values, and puts a value in front of what is at `to`.
+    fn replace(&mut self, from: usize, to: usize, value: Span) {
+        let place = if from < to {
+            self.sorted.copy_within(from + 1..to, from);
+            to - 1
+        } else {
+            self.sorted.copy_within(to..from, to + 1);
+            to
+        };
+        if let Some(place) = self.sorted.get_mut(place) {
+            *place = value;
+        }
     }
 
     /// The smallest value.

@@ -161,7 +161,7 @@ pub fn decode<'a>(frame: &Frame<'a>) -> Result<Packet<'a>, Undecoded> {
 #[inline(always)] // see `plain`
 #[must_use]
 pub fn peek<'a>(frame: &Frame<'a>) -> Option<Packet<'a>> {
-    if frame.link == LinkType::Ethernet { plain(frame.bytes) } else { None }
+    if matches!(frame.link, LinkType::Ethernet) { plain(frame.bytes) } else { None }
 }
 
 /// The same for every frame, usual or not.

@@ -10,6 +10,8 @@
 
 use std::collections::VecDeque;
 
+use smallvec::SmallVec;
+
 use crate::{
     cue::DataRange,
     measure::estimate::RunningMedian,
@@ -18,6 +20,9 @@ use crate::{
 
 /// Keys before and behind the one in question that are looked at.
 const NEIGHBOURS: usize = 8;
+
+/// Longest run of keys that is looked at.
+const RUN: usize = 2 * NEIGHBOURS + 2;
 
 /// Slowest repeat that is believed: 8 a second.
 const SLOWEST: Span = Span::from_millis(125);
@@ -200,12 +205,12 @@ fn ahead(decided: &VecDeque<Beat>, pace: Span) -> Span {
 
 /// The pace of an even run of at least three intervals behind a message.
 fn pace_behind(behind: impl Iterator<Item = Beat>) -> Option<Span> {
-    let run: Vec<Beat> = behind.take(NEIGHBOURS).collect();
-    let mut intervals: Vec<Span> = run
-        .windows(2)
-        .map_while(|pair| match pair {
-            [a, b] if follows(*a, *b) => Some(b.time - a.time),
-            _ => None,
+    let mut behind = behind.take(NEIGHBOURS);
+    let mut last = behind.next()?;
+    let mut intervals: SmallVec<[Span; NEIGHBOURS]> = behind
+        .map_while(|next| {
+            let before = std::mem::replace(&mut last, next);
+            follows(before, next).then(|| next.time - before.time)
         })
         .collect();
     intervals.sort_unstable();
@@ -222,7 +227,7 @@ fn ratio(span: Span, pace: Span) -> u32 {
 
 /// The pace of the even run that `beat` is a repeat in, going by the keys before and behind it.
 fn even_run(before: &VecDeque<Beat>, beat: Beat, behind: impl Iterator<Item = Beat>) -> Option<Span> {
-    let mut run = Vec::with_capacity(2 * NEIGHBOURS + 1);
+    let mut run = SmallVec::<[Beat; RUN]>::new();
     let mut next = beat;
     let mut press = None;
     for &earlier in before.iter().rev() {
@@ -242,7 +247,8 @@ fn even_run(before: &VecDeque<Beat>, beat: Beat, behind: impl Iterator<Item = Be
         }
         run.push(later);
     }
-    let mut intervals: Vec<Span> = run.windows(2).filter_map(|pair| Some(pair.get(1)?.time - pair.first()?.time)).collect();
+    let mut intervals: SmallVec<[Span; RUN]> =
+        run.windows(2).filter_map(|pair| Some(pair.get(1)?.time - pair.first()?.time)).collect();
     intervals.sort_unstable();
     let median = *intervals.get(intervals.len() / 2)?;
     let (least, share, slack) = if median <= FAST { (3, 5, 4) } else { (5, 16, 3) };

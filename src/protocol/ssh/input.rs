@@ -51,9 +51,9 @@ impl OutputMemory {
         self.run = if quiet { data } else { self.run.saturating_add(data) };
         self.since_adjust = self.since_adjust.saturating_add(data);
         self.last = Some(record.time);
-        let is_request =
-            record.len == sizes.packet(payload::GLOBAL_KEEPALIVE) || record.len == sizes.packet(payload::CHANNEL_KEEPALIVE);
-        self.asked = (quiet && is_request).then_some(record.time);
+        let requests = [payload::GLOBAL_KEEPALIVE, payload::CHANNEL_KEEPALIVE];
+        let asks = quiet && requests.iter().any(|request| record.len == sizes.packet(*request));
+        self.asked = asks.then_some(record.time);
         let kind = if record.len < sizes.key() {
             OutputKind::Status
         } else if record.len == sizes.key() {

@@ -33,7 +33,7 @@ impl KexInit {
             let (length, tail) = rest.split_first_chunk::<4>()?;
             let (bytes, tail) = tail.split_at_checked(u32::from_be_bytes(*length) as usize)?;
             rest = tail;
-            bytes.iter().all(u8::is_ascii_graphic).then(|| String::from_utf8_lossy(bytes).into_owned())
+            String::from_utf8(bytes.to_vec()).ok().filter(|_| bytes.iter().all(u8::is_ascii_graphic))
         };
         let kex = list()?;
         let host_keys = list()?;
@@ -68,8 +68,13 @@ pub(super) fn negotiate(client: &str, server: &str) -> Option<String> {
 }
 
 fn md5_hex(lists: &[&str; 4]) -> String {
-    let digest = Md5::digest(lists.join(";").as_bytes());
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut md5 = Md5::new();
+    for (nth, list) in lists.iter().enumerate() {
+        md5.update(if nth > 0 { ";" } else { "" });
+        md5.update(list);
+    }
+    let digit = |half: u8| char::from_digit(u32::from(half), 16).unwrap_or_default();
+    md5.finalize().iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 #[cfg(test)]

@@ -73,15 +73,21 @@ pub enum Standing {
 #[derive(Clone, Debug)]
 pub struct Ssh {
     halves: PerSide<Half>,
-    login: Login,
-    ladder: Ladder,
-    login_reported: bool,
-    output: OutputMemory,
+    inferred: Inferred,
     /// Which side was captured from its beginning.
     from_start: PerSide<bool>,
     not_ours: bool,
     swapped: bool,
     roles_known: bool,
+}
+
+/// What is inferred from the lengths of encrypted packets.
+#[derive(Clone, Debug)]
+struct Inferred {
+    login: Login,
+    ladder: Ladder,
+    login_reported: bool,
+    output: OutputMemory,
 }
 
 /// One direction.
@@ -105,6 +111,16 @@ enum Phase {
     Lost,
 }
 
+impl Phase {
+    const fn reads_bytes(&self) -> bool {
+        match self {
+            Self::Banner(_) | Self::Clear(_) => true,
+            Self::Encrypted(framer) => framer.sizes.length_in_clear,
+            Self::Lost => false,
+        }
+    }
+}
+
 impl Ssh {
     /// Memory that it takes at most beside itself, in bytes: of each side a packet in clear that is not yet whole, and the lists
     /// of one that was.
@@ -117,10 +133,12 @@ impl Ssh {
         let half = |_| Half { phase: Phase::Banner(BannerReader::default()), banner: None, offer: None };
         Self {
             halves: PerSide::from_fn(half),
-            login: Login::new(),
-            ladder: Ladder::default(),
-            login_reported: false,
-            output: OutputMemory::default(),
+            inferred: Inferred {
+                login: Login::new(),
+                ladder: Ladder::default(),
+                login_reported: false,
+                output: OutputMemory::default(),
+            },
             from_start,
             not_ours: false,
             swapped: false,
@@ -134,7 +152,7 @@ impl Ssh {
         let mut ssh = Self::new(PerSide::default());
         ssh.halves.client.phase = Phase::Lost;
         ssh.halves.server.phase = Phase::Lost;
-        ssh.login.give_up();
+        ssh.inferred.login.give_up();
         ssh
     }
 
@@ -159,6 +177,21 @@ impl Ssh {
     #[must_use]
     pub const fn is_unreadable(&self) -> bool {
         matches!(self.halves.client.phase, Phase::Lost)
+    }
+
+    /// Whether nothing more is read in clear: neither what this is nor who is who will change.
+    #[must_use]
+    pub const fn is_settled(&self) -> bool {
+        matches!(
+            (&self.halves.client.phase, &self.halves.server.phase),
+            (Phase::Encrypted(_) | Phase::Lost, Phase::Encrypted(_) | Phase::Lost)
+        )
+    }
+
+    /// Whether it matters what segments carry, besides how much it is.
+    #[must_use]
+    pub const fn reads_bytes(&self) -> bool {
+        self.halves.client.phase.reads_bytes() || self.halves.server.phase.reads_bytes()
     }
 
     /// Whether what was said shows that client and server are the other way round; asked once, it swaps its own roles.
@@ -230,10 +263,8 @@ impl Ssh {
                     None => return,
                 },
                 Phase::Encrypted(framer) => {
-                    let mut records = Records::default();
-                    framer.push(&rest, |record| records.push(record));
-                    let sizes = framer.sizes;
-                    records.iter().for_each(|record| self.on_record(side, &record, sizes, rtt, cues));
+                    let (sizes, inferred) = (framer.sizes, &mut self.inferred);
+                    framer.push(&rest, |record| inferred.on_record(side, &record, sizes, rtt, cues));
                     return;
                 }
                 Phase::Lost => return,
@@ -254,14 +285,14 @@ impl Ssh {
             Phase::Encrypted(framer) => framer.on_gap(),
             phase => *phase = Phase::Lost,
         }
-        self.login.give_up();
-        self.report_login(cues);
+        self.inferred.login.give_up();
+        self.inferred.report_login(cues);
     }
 
     fn on_banner(&mut self, cues: &mut Vec<Cue>) {
         let version = |banner: &Option<Vec<u8>>| banner.as_deref().and_then(openssh_version);
         let server = version(&self.halves.server.banner);
-        self.login.set_openssh_server(server.is_some());
+        self.inferred.login.set_openssh_server(server.is_some());
         let capable = |version: Option<(u32, u32)>| version.is_some_and(|version| version >= FIRST_OBFUSCATING);
         let client = version(&self.halves.client.banner);
         if capable(client) && capable(server) {
@@ -276,7 +307,7 @@ impl Ssh {
         let Phase::Clear(buffer) = &mut half.phase else { return None };
         let before = buffer.len();
         if side == Side::Client {
-            self.ladder.on_client_clear(data, before == 0);
+            self.inferred.ladder.on_client_clear(data, before == 0);
         }
         buffer.extend_from_slice(data.bytes);
         let buffer = std::mem::take(buffer);
@@ -288,15 +319,15 @@ impl Ssh {
                     let phase = if cut { Phase::Lost } else { Phase::Clear(rest.to_vec()) };
                     self.halves.get_mut(side).phase = phase;
                     if cut {
-                        self.login.give_up();
-                        self.report_login(cues);
+                        self.inferred.login.give_up();
+                        self.inferred.report_login(cues);
                     }
                     return None;
                 }
                 ClearPacket::Broken => {
                     self.halves.get_mut(side).phase = Phase::Lost;
-                    self.login.give_up();
-                    self.report_login(cues);
+                    self.inferred.login.give_up();
+                    self.inferred.report_login(cues);
                     return None;
                 }
                 ClearPacket::Whole(payload, tail) => {
@@ -338,7 +369,7 @@ impl Ssh {
             (Some(client), Some(server)) => negotiate(&client.kex, &server.kex),
             _ => None,
         };
-        self.ladder.on_clear_message(side, payload.first() == Some(&KEXINIT), kex.as_deref(), data, cues);
+        self.inferred.ladder.on_clear_message(side, payload.first() == Some(&KEXINIT), kex.as_deref(), data, cues);
     }
 
     fn on_newkeys(&mut self, side: Side, cues: &mut Vec<Cue>) {
@@ -358,11 +389,13 @@ impl Ssh {
         });
         self.halves.get_mut(side).phase = sizes.map_or(Phase::Lost, |sizes| Phase::Encrypted(Framer::new(sizes)));
         if sizes.is_none() {
-            self.login.give_up();
-            self.report_login(cues);
+            self.inferred.login.give_up();
+            self.inferred.report_login(cues);
         }
     }
+}
 
+impl Inferred {
     fn on_record(&mut self, side: Side, record: &Record, sizes: Sizes, rtt: Option<Span>, cues: &mut Vec<Cue>) {
         if side == Side::Client {
             self.ladder.on_client_record(record, sizes, &self.login, cues);
@@ -386,26 +419,6 @@ impl Ssh {
             self.login_reported = true;
             cues.push(Cue::Terminal(terminal));
         }
-    }
-}
-
-/// Records of one segment: nearly always one.
-#[derive(Default)]
-struct Records {
-    first: Option<Record>,
-    more: Vec<Record>,
-}
-
-impl Records {
-    fn push(&mut self, record: Record) {
-        match self.first {
-            None => self.first = Some(record),
-            Some(_) => self.more.push(record),
-        }
-    }
-
-    fn iter(&self) -> impl Iterator<Item = Record> + use<'_> {
-        self.first.into_iter().chain(self.more.iter().copied())
     }
 }
 

@@ -44,6 +44,7 @@ pub(super) mod payload {
 /// The lengths that one cipher and MAC give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sizes {
+    /// In bytes: a power of two.
     block: u32,
     tag: u32,
     /// The length field stands in clear before the packet, or is encrypted apart from it.
@@ -91,13 +92,15 @@ impl Sizes {
     }
 
     /// Length on the wire in bytes of a packet with `payload` bytes.
+    #[inline(always)] // what it carries is a constant, mostly
     pub(super) const fn packet(self, payload: u32) -> u32 {
         let body = PADDING_FIELD + payload + MIN_PADDING;
-        if self.length_apart {
-            LENGTH_FIELD + body.next_multiple_of(self.block) + self.tag
-        } else {
-            (LENGTH_FIELD + body).next_multiple_of(self.block) + self.tag
-        }
+        if self.length_apart { LENGTH_FIELD + self.padded(body) + self.tag } else { self.padded(LENGTH_FIELD + body) + self.tag }
+    }
+
+    /// The next multiple of the block, which is a power of two.
+    const fn padded(self, bytes: u32) -> u32 {
+        (bytes + self.block - 1) & !(self.block - 1)
     }
 
     /// Length of a CHANNEL_DATA packet with `data` bytes.
@@ -138,7 +141,7 @@ impl Sizes {
     /// Whether this is the length of any one packet.
     pub(super) const fn is_packet(self, len: u32) -> bool {
         let rest = if self.length_apart { LENGTH_FIELD + self.tag } else { self.tag };
-        len >= self.packet(0) && (len - rest).is_multiple_of(self.block)
+        len >= self.packet(0) && (len - rest) & (self.block - 1) == 0
     }
 }
 
