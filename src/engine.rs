@@ -17,6 +17,7 @@ mod opening;
 mod quiet;
 mod session;
 mod shards;
+mod typing;
 mod updates;
 mod wrapped;
 

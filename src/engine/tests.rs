@@ -8,7 +8,7 @@ use super::{session::Session, *};
 use crate::{
     measure::{estimate::Distribution, keystroke::Keystrokes},
     observation::{Body, IdentifiedBy, SessionReport},
-    protocol::ssh::Ssh,
+    protocol::{Facts, ssh::Ssh},
     time::Span,
     wire::LinkType,
 };
@@ -183,7 +183,8 @@ fn a_capture_that_begins_between_the_banners_still_finds_the_session() {
     tap.send(30, CLIENT, ssh, 1_000, 5_011, "A", &[0, 0, 5, 100, 4, 20, 1, 2, 3]);
     let reports = tap.finish();
     assert_eq!(reports.len(), 1);
-    assert_eq!(reports[0].ssh.banners.server.as_deref(), Some(&b"SSH-2.0-b"[..]));
+    let Some(Facts::Ssh(facts)) = &reports[0].facts else { panic!("not SSH") };
+    assert_eq!(facts.banners.server.as_deref(), Some(&b"SSH-2.0-b"[..]));
 }
 
 #[test]

@@ -1,0 +1,257 @@
+//! Keys of protocols that show them on their way down and on their way up (VNC, RDP): presses, releases, repeats, intervals and
+//! hold times.
+//!
+//! Where the protocol says which way a key went, only repeats have to be told from presses, by their rhythm. Where down and up
+//! look alike, the [`rhythm`] tells. Which key it is, nobody knows here: a release belongs to the press that is down longest.
+//! An event waits for its answer and for what follows, a second at most; then it is decided, in order, once.
+
+mod chances;
+mod learned;
+mod rhythm;
+
+use std::collections::VecDeque;
+
+use self::{
+    learned::ANSWER,
+    rhythm::{Happening, Meaning, Rhythm},
+};
+use super::{
+    estimate::Distribution,
+    keystroke::{KeyClass, Keystroke, KeystrokeKind, KeystrokeSummary, LONGEST_INTERVAL, Method, cadence},
+};
+use crate::{
+    cue::{Doubtful, KeyAction, KeyEvent, Output},
+    flow::Side,
+    time::{Span, Timestamp},
+};
+
+/// How long an event waits for the stories to agree.
+const HORIZON: Span = Span::from_millis(1_000);
+
+/// Events that wait, at most; the oldest are decided early beyond that.
+const MAX_WAITING: usize = 256;
+
+/// Keys that are down at once: a press beyond that forgets the oldest.
+const MAX_DOWN: usize = 8;
+
+/// Longest hold that is reported: beyond that the release was missed.
+const LONGEST_HOLD: Span = Span::from_secs(60);
+
+/// See the [module's documentation](self).
+#[derive(Debug, Default)]
+pub struct Keys {
+    /// Events that are not decided, in order. The first `told` of them the rhythm knows.
+    waiting: VecDeque<Waiting>,
+    told: usize,
+    rhythm: Rhythm,
+    /// When the keys that are down were pressed, the oldest first.
+    down: VecDeque<Timestamp>,
+    last_key: Option<(Timestamp, Option<Span>)>,
+    summary: KeystrokeSummary,
+    releases: u64,
+    confidence_sum: f64,
+    intervals: Distribution,
+    fast_intervals: u64,
+    holds: Distribution,
+    echoes: Distribution,
+}
+
+/// An event that is not decided.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    event: KeyEvent,
+    /// Its place in time: never before the one before it, as where something was sent again.
+    time: Timestamp,
+    /// From it to the first output that acknowledges it.
+    answer: Option<Span>,
+}
+
+impl Keys {
+    /// A key, or what may be one.
+    pub fn on_key(&mut self, event: KeyEvent, out: &mut Vec<Keystroke>) {
+        self.on_deadline(event.time, out);
+        let latest = self.waiting.back().map_or(event.time, |last| last.time.max(event.time));
+        self.waiting.push_back(Waiting { event, time: latest, answer: None });
+        if self.waiting.len() > MAX_WAITING {
+            self.tell_next();
+            self.decide(true, out);
+        }
+    }
+
+    /// The server showed something.
+    pub fn on_output(&mut self, output: Output, out: &mut Vec<Keystroke>) {
+        self.on_deadline(output.time, out);
+        for waiting in self.waiting.iter_mut().filter(|waiting| waiting.answer.is_none()) {
+            let reached = output.acked.is_none_or(|acked| acked.since(waiting.event.end) >= 0);
+            let after = output.time - waiting.event.time;
+            if reached && !after.is_negative() {
+                waiting.answer = Some(after);
+            }
+        }
+    }
+
+    /// Bytes of one side were not captured: which keys are down is not known any more.
+    pub fn on_lost(&mut self, side: Side, out: &mut Vec<Keystroke>) {
+        if side == Side::Client {
+            self.decide_all(out);
+            self.rhythm.forget_keys();
+            self.down.clear();
+            self.last_key = None;
+        }
+    }
+
+    /// When [`Self::on_deadline`] has something to do.
+    #[must_use]
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        let tell = self.waiting.get(self.told).map(|next| next.time + ANSWER);
+        let decide = self.rhythm.undecided_since().map(|first| first + HORIZON);
+        match (tell, decide) {
+            (Some(tell), Some(decide)) => Some(tell.min(decide)),
+            (one, other) => one.or(other),
+        }
+    }
+
+    /// Decides whatever has waited long enough by `now`.
+    pub fn on_deadline(&mut self, now: Timestamp, out: &mut Vec<Keystroke>) {
+        while self.next_deadline().is_some_and(|deadline| deadline <= now) {
+            let tell = self.waiting.get(self.told).map(|next| next.time + ANSWER);
+            let decide = self.rhythm.undecided_since().map(|first| first + HORIZON);
+            if decide.is_some_and(|decide| tell.is_none_or(|tell| decide <= tell)) {
+                self.decide(true, out);
+            } else {
+                self.tell_next();
+            }
+            while self.decide(false, out) {}
+        }
+    }
+
+    /// The session is over: decides everything.
+    pub fn finish(&mut self, out: &mut Vec<Keystroke>) {
+        self.decide_all(out);
+    }
+
+    /// What was decided so far.
+    #[must_use]
+    pub fn summary(&self) -> KeystrokeSummary {
+        let interval = self.intervals.quantiles();
+        let (origin, origin_reason) = cadence::origin(interval.as_ref(), self.fast_intervals, None);
+        KeystrokeSummary {
+            releases: Some(self.releases),
+            reliability: (self.summary.count > 0).then(|| self.confidence_sum / self.summary.count as f64),
+            interval,
+            hold: self.holds.quantiles(),
+            echo: self.echoes.quantiles(),
+            origin,
+            origin_reason,
+            ..self.summary
+        }
+    }
+
+    fn decide_all(&mut self, out: &mut Vec<Keystroke>) {
+        while self.told < self.waiting.len() {
+            self.tell_next();
+            while self.decide(false, out) {}
+        }
+        while self.decide(true, out) {}
+    }
+
+    /// Tells the rhythm of the next event: its answer has come, or comes no more.
+    fn tell_next(&mut self) {
+        if let Some(next) = self.waiting.get(self.told) {
+            let answer = next.answer.filter(|answer| *answer < ANSWER);
+            self.rhythm.push(Happening { time: next.time, action: next.event.action, answer });
+            self.told += 1;
+        }
+    }
+
+    /// Decides the first event, where it can be or has to be.
+    fn decide(&mut self, anyway: bool, out: &mut Vec<Keystroke>) -> bool {
+        let Some((meaning, sure)) = self.rhythm.decide(anyway) else { return false };
+        let Some(first) = self.waiting.pop_front() else { return false };
+        self.told = self.told.saturating_sub(1);
+        match meaning {
+            Meaning::Press | Meaning::Repeat => self.on_down(&first, meaning, sure, out),
+            Meaning::Release => self.on_up(&first, sure, out),
+            Meaning::Other => {}
+        }
+        true
+    }
+
+    fn on_down(&mut self, key: &Waiting, meaning: Meaning, sure: f64, out: &mut Vec<Keystroke>) {
+        let interval = self.last_key.map(|(time, by_client)| {
+            by_client.zip(key.event.sent).map_or(key.event.time - time, |(earlier, later)| later - earlier)
+        });
+        let interval = interval.filter(|interval| !interval.is_negative());
+        self.last_key = Some((key.event.time, key.event.sent));
+        let kind = if meaning == Meaning::Press { KeystrokeKind::Press } else { KeystrokeKind::Repeat };
+        if meaning == Meaning::Press {
+            self.summary.presses += 1;
+            if self.down.len() >= MAX_DOWN {
+                self.down.pop_front();
+            }
+            self.down.push_back(key.event.time);
+            if let Some(interval) = interval.filter(|interval| *interval <= LONGEST_INTERVAL) {
+                self.intervals.record(interval);
+                self.fast_intervals += u64::from(interval < cadence::FAST);
+            }
+        } else {
+            self.summary.repeats += 1;
+        }
+        match key.answer {
+            Some(echo) => self.echoes.record(echo),
+            None => self.summary.silent += 1,
+        }
+        self.push(key, kind, interval, key.answer, sure, out);
+    }
+
+    fn on_up(&mut self, key: &Waiting, sure: f64, out: &mut Vec<Keystroke>) {
+        self.releases += 1;
+        if let Some(pressed) = self.down.pop_front() {
+            let held = key.event.time - pressed;
+            if held <= LONGEST_HOLD {
+                self.holds.record(held);
+            }
+        }
+        self.push(key, KeystrokeKind::Release, None, None, sure, out);
+    }
+
+    fn push(
+        &mut self,
+        key: &Waiting,
+        kind: KeystrokeKind,
+        interval: Option<Span>,
+        echo: Option<Span>,
+        sure: f64,
+        out: &mut Vec<Keystroke>,
+    ) {
+        let (method, confidence) = method(key.event.action, sure);
+        let index = self.summary.count;
+        self.summary.count += 1;
+        self.confidence_sum += confidence;
+        self.summary.method = method;
+        out.push(Keystroke {
+            time: key.event.time,
+            index,
+            kind,
+            class: KeyClass::Unknown,
+            bytes: key.event.bytes,
+            interval,
+            echo,
+            method,
+            confidence,
+            hidden: false,
+        });
+    }
+}
+
+/// What an event rests on, and the chance that it is what it is said to be.
+fn method(action: KeyAction, sure: f64) -> (Method, f64) {
+    match action {
+        KeyAction::Down | KeyAction::Up => (Method::Message, 0.99),
+        KeyAction::Either(Doubtful::Nothing) => (Method::RecordSize, 0.98 * sure),
+        KeyAction::Either(Doubtful::Pointer) => (Method::RecordParity, 0.95 * sure),
+    }
+}
+
+#[cfg(test)]
+mod tests;
