@@ -199,12 +199,19 @@ impl ForwardSteps {
 
 /// What claims are found by.
 #[must_use]
-pub fn subject(report: &SessionReport) -> Subject {
+pub fn subject(report: &SessionReport) -> Subject<'_> {
+    let (rdp_cookie, vnc_desktop) = match &report.facts {
+        Some(Facts::Rdp(facts)) => (facts.cookie.as_deref(), None),
+        Some(Facts::Vnc(facts)) => (None, facts.desktop_name.as_deref()),
+        _ => (None, None),
+    };
     Subject {
         client: report.client_ip(),
         server: report.endpoints.server.ip,
         mac: report.mac.client,
         vlan: report.encapsulation.vlan,
+        rdp_cookie,
+        vnc_desktop,
         start: report.start,
     }
 }
