@@ -3,16 +3,18 @@
 //!
 //! Where the protocol says which way a key went, only repeats have to be told from presses, by their rhythm. Where down and up
 //! look alike, the [`rhythm`] tells. Which key it is, nobody knows here: a release belongs to the press that is down longest.
-//! An event waits for its answer and for what follows, a second at most; then it is decided, in order, once.
+//! An event waits for the server's answer and for what follows, a second at most; then it is decided, in order, once.
 
 mod chances;
 mod learned;
+mod quiet;
 mod rhythm;
 
 use std::collections::VecDeque;
 
 use self::{
     learned::ANSWER,
+    quiet::QuietRun,
     rhythm::{Happening, Meaning, Rhythm},
 };
 use super::{
@@ -25,7 +27,7 @@ use crate::{
     time::{Span, Timestamp},
 };
 
-/// How long an event waits for the stories to agree.
+/// How long an event waits for its answer, and for the stories to agree.
 const HORIZON: Span = Span::from_millis(1_000);
 
 /// Events that wait, at most; the oldest are decided early beyond that.
@@ -47,6 +49,7 @@ pub struct Keys {
     /// When the keys that are down were pressed, the oldest first.
     down: VecDeque<Timestamp>,
     last_key: Option<(Timestamp, Option<Span>)>,
+    quiet: QuietRun,
     summary: KeystrokeSummary,
     releases: u64,
     confidence_sum: f64,
@@ -88,6 +91,7 @@ impl Keys {
                 waiting.answer = Some(after);
             }
         }
+        while self.decide(false, out) {}
     }
 
     /// Bytes of one side were not captured: which keys are down is not known any more.
@@ -153,6 +157,7 @@ impl Keys {
             while self.decide(false, out) {}
         }
         while self.decide(true, out) {}
+        self.end_quiet_run(out);
     }
 
     /// Tells the rhythm of the next event: its answer has come, or comes no more.
@@ -166,6 +171,9 @@ impl Keys {
 
     /// Decides the first event, where it can be or has to be.
     fn decide(&mut self, anyway: bool, out: &mut Vec<Keystroke>) -> bool {
+        if !anyway && self.waiting.front().is_none_or(|first| first.answer.is_none()) {
+            return false;
+        }
         let Some((meaning, sure)) = self.rhythm.decide(anyway) else { return false };
         let Some(first) = self.waiting.pop_front() else { return false };
         self.told = self.told.saturating_sub(1);
@@ -190,10 +198,6 @@ impl Keys {
                 self.down.pop_front();
             }
             self.down.push_back(key.event.time);
-            if let Some(interval) = interval.filter(|interval| *interval <= LONGEST_INTERVAL) {
-                self.intervals.record(interval);
-                self.fast_intervals += u64::from(interval < cadence::FAST);
-            }
         } else {
             self.summary.repeats += 1;
         }
@@ -229,7 +233,7 @@ impl Keys {
         self.summary.count += 1;
         self.confidence_sum += confidence;
         self.summary.method = method;
-        out.push(Keystroke {
+        let keystroke = Keystroke {
             time: key.event.time,
             index,
             kind,
@@ -240,7 +244,25 @@ impl Keys {
             method,
             confidence,
             hidden: false,
-        });
+        };
+        let mut quiet = std::mem::take(&mut self.quiet);
+        quiet.push(keystroke, &mut |keystroke| self.emit(keystroke, out));
+        self.quiet = quiet;
+    }
+
+    fn end_quiet_run(&mut self, out: &mut Vec<Keystroke>) {
+        let mut quiet = std::mem::take(&mut self.quiet);
+        quiet.end(&mut |keystroke| self.emit(keystroke, out));
+    }
+
+    /// Hands a keystroke on; the intervals of hidden ones are not kept.
+    fn emit(&mut self, keystroke: Keystroke, out: &mut Vec<Keystroke>) {
+        let interval = keystroke.interval.filter(|interval| *interval <= LONGEST_INTERVAL && !keystroke.hidden);
+        if let (KeystrokeKind::Press, Some(interval)) = (keystroke.kind, interval) {
+            self.intervals.record(interval);
+            self.fast_intervals += u64::from(interval < cadence::FAST);
+        }
+        out.push(keystroke);
     }
 }
 

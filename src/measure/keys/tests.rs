@@ -132,6 +132,30 @@ fn a_gap_forgets_which_keys_are_down() {
 }
 
 #[test]
+fn keys_that_nothing_answers_are_hidden_where_they_are_many() {
+    let quiet = |presses: i64| {
+        let (mut keys, mut out) = (Keys::default(), Vec::new());
+        let mut typed = |ms: i64, answered: bool| {
+            keys.on_key(key(ms, KeyAction::Down), &mut out);
+            keys.on_key(key(ms + 80, KeyAction::Up), &mut out);
+            if answered {
+                keys.on_output(output(ms + 300), &mut out);
+            }
+        };
+        typed(0, true);
+        (1..=presses).for_each(|i| typed(i * 5_000, false));
+        typed(100_000, true);
+        keys.finish(&mut out);
+        let hidden = out.iter().filter(|key| key.hidden).count();
+        let in_order = out.iter().enumerate().all(|(i, key)| key.index == i as u64);
+        (hidden, in_order, keys.summary().silent)
+    };
+    assert_eq!(quiet(3), (0, true, 3));
+    assert_eq!(quiet(4), (8, true, 4), "the releases too");
+    assert_eq!(quiet(9), (18, true, 9));
+}
+
+#[test]
 fn everything_is_decided_once_and_in_order_and_in_time() {
     let (mut keys, mut out) = (Keys::default(), Vec::new());
     for (ms, action, _) in typing(|_| KeyAction::Either(Doubtful::Nothing)) {
