@@ -6,9 +6,9 @@ use etherparse::PacketBuilder;
 
 use super::{session::Session, *};
 use crate::{
-    measure::{estimate::Distribution, keystroke::Keystrokes},
+    measure::{estimate::Distribution, keys::Keys, keystroke::Keystrokes},
     observation::{Body, IdentifiedBy, SessionReport},
-    protocol::{Facts, ssh::Ssh},
+    protocol::{Facts, rdp::Rdp, ssh::Ssh, vnc::Vnc},
     time::Span,
     wire::LinkType,
 };
@@ -234,8 +234,8 @@ fn the_page_on_memory_is_true() {
         + size_of::<Session>()
         + heap
         + 2 * Distribution::MOST_BYTES
-        + Keystrokes::MOST_BYTES
-        + Ssh::MOST_BYTES
+        + Keystrokes::MOST_BYTES.max(Keys::MOST_BYTES)
+        + Ssh::MOST_BYTES.max(Vnc::MOST_BYTES).max(Rdp::MOST_BYTES)
         + timers
         + 2 * (4 << 10);
     let expected = [

@@ -2,7 +2,9 @@
 //! hold times.
 //!
 //! Where the protocol says which way a key went, only repeats have to be told from presses, by their rhythm. Where down and up
-//! look alike, the [`rhythm`] tells. Which key it is, nobody knows here: a release belongs to the press that is down longest.
+//! look alike, the [`rhythm`] tells. Which key it is, nobody knows here: a release belongs to the press
+//! that is down longest, unless nobody holds a key that long and another fits far better (a modifier, a press whose release was
+//! not seen).
 //! An event waits for the server's answer and for what follows, a second at most; then it is decided, in order, once.
 
 mod chances;
@@ -35,6 +37,9 @@ const MAX_WAITING: usize = 256;
 
 /// Keys that are down at once: a press beyond that forgets the oldest.
 const MAX_DOWN: usize = 8;
+
+/// How many times likelier a younger press has to be for a release to be its own.
+const FAR_BETTER: f64 = 50.0;
 
 /// Longest hold that is reported: beyond that the release was missed.
 const LONGEST_HOLD: Span = Span::from_secs(60);
@@ -70,6 +75,14 @@ struct Waiting {
 }
 
 impl Keys {
+    /// What it allocates at most, in bytes.
+    #[cfg(test)]
+    pub(crate) const MOST_BYTES: usize = size_of::<Self>()
+        + (MAX_WAITING + 1).next_power_of_two() * size_of::<Waiting>()
+        + rhythm::MOST_BYTES
+        + 3 * Distribution::MOST_BYTES
+        + quiet::MOST_BYTES;
+
     /// A key, or what may be one.
     pub fn on_key(&mut self, event: KeyEvent, out: &mut Vec<Keystroke>) {
         self.on_deadline(event.time, out);
@@ -210,13 +223,19 @@ impl Keys {
 
     fn on_up(&mut self, key: &Waiting, sure: f64, out: &mut Vec<Keystroke>) {
         self.releases += 1;
-        if let Some(pressed) = self.down.pop_front() {
-            let held = key.event.time - pressed;
-            if held <= LONGEST_HOLD {
-                self.holds.record(held);
-            }
+        if let Some(held) = self.take_pressed(key.event.time) {
+            self.holds.record(held);
         }
         self.push(key, KeystrokeKind::Release, None, None, sure, out);
+    }
+
+    /// How long the key was held that goes up now.
+    fn take_pressed(&mut self, now: Timestamp) -> Option<Span> {
+        self.down.retain(|pressed| now - *pressed <= LONGEST_HOLD);
+        let fit = |pressed: &Timestamp| chances::hold(now - *pressed);
+        let best = self.down.iter().map(fit).fold(0.0, f64::max);
+        let oldest = self.down.iter().position(|pressed| fit(pressed) >= best / FAR_BETTER)?;
+        self.down.remove(oldest).map(|pressed| now - pressed)
     }
 
     fn push(

@@ -7,6 +7,13 @@ use crate::measure::keystroke::{Keystroke, KeystrokeKind};
 /// Presses in a row without an answer that make a password-like run.
 const HIDDEN_RUN: u32 = 4;
 
+/// Keystrokes of a run that wait, at most: more releases than presses are no run.
+const MOST_WAITING: usize = 16;
+
+/// What it allocates at most, in bytes.
+#[cfg(test)]
+pub(super) const MOST_BYTES: usize = 2 * MOST_WAITING * size_of::<Keystroke>();
+
 /// Presses, and releases between them, since the last press that was answered. Bounded: a hidden run is handed on as it grows.
 #[derive(Debug, Default)]
 pub(super) struct QuietRun {
@@ -32,6 +39,9 @@ impl QuietRun {
         }
         if self.presses > HIDDEN_RUN {
             self.hand_on(true, out);
+        }
+        if self.keys.len() >= MOST_WAITING {
+            self.end(out);
         }
     }
 

@@ -23,6 +23,11 @@ const MOST_DOWN: usize = 6;
 /// Events that are not decided yet, at most.
 const MOST_UNDECIDED: usize = 64;
 
+/// What it allocates at most, in bytes, between two calls.
+#[cfg(test)]
+pub(super) const MOST_BYTES: usize = 2 * STORIES * (size_of::<Story>() + 2 * MOST_DOWN * size_of::<Timestamp>())
+    + MOST_UNDECIDED.next_power_of_two() * size_of::<Happening>();
+
 /// What an event was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meaning {

@@ -79,6 +79,11 @@ struct Sealed {
 }
 
 impl Rdp {
+    /// What it allocates at most, in bytes: the first messages of each side, doubled as they grow, and TLS.
+    #[cfg(test)]
+    pub(crate) const MOST_BYTES: usize =
+        size_of::<Self>() + size_of::<Sealed>() + 2 * 4 * MAX_FIRST + (64 << 10) + Tls::MOST_BYTES;
+
     /// How sure it is that this is RDP.
     #[must_use]
     pub const fn standing(&self) -> Standing {

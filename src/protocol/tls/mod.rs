@@ -52,6 +52,10 @@ pub struct Tls {
 }
 
 impl Tls {
+    /// What it allocates at most, in bytes: a hello of each side.
+    #[cfg(test)]
+    pub(crate) const MOST_BYTES: usize = 2 * records::MOST_BYTES;
+
     /// Takes the next bytes of one side and hands on the records that end in them.
     pub fn on_data(&mut self, side: Side, data: &Data<'_>, mut emit: impl FnMut(Record)) {
         let framer = self.framers.get_mut(side);

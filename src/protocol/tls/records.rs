@@ -12,11 +12,15 @@ const HEADER: usize = 5;
 /// Longest record: 2^14 bytes of content and 2,048 for the cipher (RFC 5246 §6.2.3).
 const MAX_RECORD: u16 = (1 << 14) + 2_048;
 
-/// Bytes kept of the first handshake message; a longer one is not read.
-const MAX_HELLO: usize = 16 * 1024;
+/// Bytes kept of the first handshake message; what is longer is not kept.
+const MAX_HELLO: usize = 8 * 1024;
 
 const HANDSHAKE: u8 = 22;
 const APPLICATION_DATA: u8 = 23;
+
+/// What one direction allocates at most: a hello, doubled as it grows.
+#[cfg(test)]
+pub(super) const MOST_BYTES: usize = 2 * MAX_HELLO + 16;
 
 /// One record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,8 +145,8 @@ impl Framer {
 
     fn keep_hello(&mut self, body: &[u8], len: u32) {
         if let (Hello::Bytes(bytes), HANDSHAKE) = (&mut self.hello, self.kind) {
-            bytes.extend_from_slice(body);
-            if bytes.len() > MAX_HELLO || body.len() < len as usize {
+            bytes.extend(body.iter().take(MAX_HELLO.saturating_sub(bytes.len())));
+            if body.len() < len as usize {
                 self.hello = Hello::Done;
             }
         }

@@ -7,7 +7,7 @@ use crate::{
 };
 
 /// Bytes of one side that wait for the other side's turn, at most: a desktop name, a reason, a public key.
-const MAX_WAITING: usize = 64 * 1024;
+pub(super) const MAX_WAITING: usize = 16 * 1024;
 
 /// Bytes kept of the desktop's name.
 const MAX_NAME: usize = 1_024;

@@ -75,6 +75,11 @@ impl Default for Vnc {
 }
 
 impl Vnc {
+    /// What it allocates at most, in bytes: what waits of each side, with a segment and doubled as it grows, and TLS.
+    #[cfg(test)]
+    pub(crate) const MOST_BYTES: usize =
+        size_of::<Self>() + size_of::<Sealed>() + 2 * 2 * (handshake::MAX_WAITING + (4 << 10)) + tls::Tls::MOST_BYTES;
+
     /// A session of which nothing was read.
     #[must_use]
     pub fn new() -> Self {
