@@ -2,7 +2,7 @@
 //! hold times.
 //!
 //! Where the protocol says which way a key went, only repeats have to be told from presses, by their rhythm. Where down and up
-//! look alike, the [`rhythm`] tells. Which key it is, nobody knows here: a release belongs to the press
+//! look alike, the rhythm tells. Which key it is, nobody knows here: a release belongs to the press
 //! that is down longest, unless nobody holds a key that long and another fits far better (a modifier, a press whose release was
 //! not seen).
 //! An event waits for the server's answer and for what follows, a second at most; then it is decided, in order, once.
