@@ -2,7 +2,8 @@
 //!
 //! A key is 12 bytes (QEMU's extended event) or 8, the pointer 6, the answer to a fence 10, a request for an update 10. Where the
 //! suite shows lengths, a key is a record of its own length. Where all four share one block, an answer to a fence still does not
-//! come alone: a server asks twice around an update, and both answers leave in one segment.
+//! come alone: a server asks twice around an update, and both answers leave in one segment. A client that is not asked, and asks for
+//! each update itself, would look as if it typed; so pairs have to be seen, and to stay common.
 
 use super::output;
 use crate::{
@@ -23,12 +24,19 @@ const ANSWER: u32 = 10;
 /// Content of SetPixelFormat: longer than anything that a client says in authentication, and before its first input.
 const SET_UP: u32 = 20;
 
+/// Pairs of answers before one record alone is believed to be input, and records alone to each pair at most.
+const ENOUGH_PAIRS: u32 = 4;
+const ALONE_TO_PAIRS: u32 = 8;
+
 /// Reader of a session inside TLS.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sealed {
     tls: Tls,
     /// The client has said what pixels it wants: input may follow.
     set_up: bool,
+    /// Segments with an even number of records that can be answers, and with an odd one.
+    even: u32,
+    odd: u32,
 }
 
 impl Sealed {
@@ -36,9 +44,15 @@ impl Sealed {
         self.tls.facts()
     }
 
-    /// Whether the suite is known, so that a key's record can be.
-    pub(super) fn keys_known(&self) -> bool {
-        self.set_up
+    /// Whether a key's record can be known.
+    pub(super) const fn keys_known(&self) -> bool {
+        let alike = self.even > 0 || self.odd > 0;
+        self.set_up && (!alike || self.answers_in_pairs())
+    }
+
+    /// Whether answers to fences travel in pairs here.
+    const fn answers_in_pairs(&self) -> bool {
+        self.even >= ENOUGH_PAIRS && self.even.saturating_mul(ALONE_TO_PAIRS) >= self.odd
     }
 
     pub(super) fn on_gap(&mut self, side: Side) {
@@ -71,7 +85,13 @@ impl Sealed {
                 None => {}
             }
         }
-        if alike % 2 == 1 {
+        if alike == 0 {
+            return;
+        }
+        let is_odd = alike % 2 == 1;
+        let count = if is_odd { &mut self.odd } else { &mut self.even };
+        *count = count.saturating_add(1);
+        if is_odd && self.answers_in_pairs() {
             let bytes = records.first().copied().unwrap_or(data.len);
             cues.push(Cue::Key(event(data, bytes, KeyAction::Either(Doubtful::Pointer))));
         }
