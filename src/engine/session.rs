@@ -275,7 +275,7 @@ impl Session {
             traffic,
             rtt: PerSide::from_fn(|side| self.round_trips(side, *handshake.get(side))),
             keystrokes,
-            program: self.program.summary(self.keystrokes.obfuscated() == Some(true)),
+            program: self.program.summary(self.typing.obfuscated() == Some(true)),
             quality: Quality {
                 merged_segments: self.merged_segments(&candidate.halves),
                 resolution: self.grain.resolution(),
