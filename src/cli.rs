@@ -17,8 +17,8 @@ pub use self::{
 
 /// Is the person typing in this session where they say they are?
 ///
-/// keywitness reads captures, recognises SSH sessions, measures round trips and the timing of each keystroke (never what was
-/// typed), and holds them against where the client claims to be.
+/// keywitness reads captures, recognises SSH, RDP and VNC sessions, measures round trips and the timing of each keystroke (never
+/// what was typed), and holds them against where the client claims to be.
 #[derive(Debug, Parser)]
 #[command(name = "keywitness", version, max_term_width = 100)]
 pub struct Cli {

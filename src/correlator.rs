@@ -15,6 +15,7 @@ use crate::{
         verdict::{Judgement, Verdict, judge_places},
     },
     observation::{Body, Observation, SessionReport, SessionState},
+    protocol::Facts,
     pseudonym::Pseudonyms,
     time::Timestamp,
 };
@@ -198,12 +199,19 @@ impl ForwardSteps {
 
 /// What claims are found by.
 #[must_use]
-pub fn subject(report: &SessionReport) -> Subject {
+pub fn subject(report: &SessionReport) -> Subject<'_> {
+    let (rdp_cookie, vnc_desktop) = match &report.facts {
+        Some(Facts::Rdp(facts)) => (facts.cookie.as_deref(), None),
+        Some(Facts::Vnc(facts)) => (None, facts.desktop_name.as_deref()),
+        _ => (None, None),
+    };
     Subject {
         client: report.client_ip(),
         server: report.endpoints.server.ip,
         mac: report.mac.client,
         vlan: report.encapsulation.vlan,
+        rdp_cookie,
+        vnc_desktop,
         start: report.start,
     }
 }
@@ -220,6 +228,9 @@ fn disguise(report: &mut SessionReport, claim: Option<&mut ClaimEvent>, pseudony
     let PerSide { client, server } = report.endpoints;
     let [client, server] = [client, server].map(|endpoint| (endpoint.ip.into(), endpoint.port));
     report.community_id = FlowKey::of(client, server, report.transport).0.community_id();
+    if let Some(facts) = &mut report.facts {
+        facts.rename(|kind, name| pseudonyms.name(kind, name));
+    }
     if let Some(claim) = claim {
         claim.identity = pseudonyms.name("id", &claim.identity);
         claim.claims_sha256 = pseudonyms.sha256(&claim.claims_sha256);
@@ -316,6 +327,7 @@ fn alert(report: &SessionReport, claim: &ClaimEvent, finding: &Finding, now: Tim
         time: now,
         session: report.id,
         community_id: report.community_id.clone(),
+        protocol: report.facts.as_ref().map(Facts::protocol),
         start: report.start,
         claim: claim.clone(),
         endpoints: report.endpoints,

@@ -16,6 +16,8 @@ pub enum Cue {
     Output(Output),
     /// What is known of the terminal now.
     Terminal(Terminal),
+    /// A key went down or up, in a protocol that shows both.
+    Key(KeyEvent),
     /// Both programs are able to hide keystrokes among chaff (OpenSSH 9.5 and later at both ends).
     CanObfuscate {
         /// The client sends chaff along with keys, too (before 9.8, CVE-2024-39894).
@@ -167,4 +169,39 @@ pub enum OutputKind {
     Redraw,
     /// More.
     Text,
+}
+
+/// A key's way down or up. Which key it was is not said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyEvent {
+    /// When it passed the sensor.
+    pub time: Timestamp,
+    /// First sequence number behind its segment.
+    pub end: SeqNumber,
+    /// When the client's TCP sent it, by the client's own clock, where that is known.
+    pub sent: Option<Span>,
+    /// Length of its message or record on the wire in bytes.
+    pub bytes: u32,
+    /// Which way.
+    pub action: KeyAction,
+}
+
+/// Which way a key went, as far as the protocol shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyAction {
+    /// Down, for the first time or again because it is held.
+    Down,
+    /// Up.
+    Up,
+    /// One of the two; the rhythm tells.
+    Either(Doubtful),
+}
+
+/// What a message that looks like a key may be instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubtful {
+    /// Nothing else.
+    Nothing,
+    /// The pointer.
+    Pointer,
 }

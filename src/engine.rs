@@ -18,6 +18,7 @@ mod opening;
 mod quiet;
 mod session;
 mod shards;
+mod typing;
 mod updates;
 mod wrapped;
 

@@ -12,6 +12,7 @@ use crate::{
     },
     measure::{keystroke::Keystroke, quality::Quality},
     observation::{Counters, SessionReport},
+    protocol::Protocol,
     time::{Span, Timestamp},
 };
 
@@ -79,6 +80,8 @@ pub struct AlertEvent {
     pub session: SessionId,
     /// Community ID of the session.
     pub community_id: String,
+    /// Its application protocol.
+    pub protocol: Option<Protocol>,
     /// When the session began.
     pub start: Timestamp,
     /// Who claims.

@@ -1,5 +1,5 @@
-//! keywitness bears witness to typing: it reads captures, recognises SSH sessions, recovers the timing of every keystroke and
-//! every round trip, and says whether that timing fits the place that the session claims to come from.
+//! keywitness bears witness to typing: it reads captures, recognises SSH, RDP and VNC sessions, recovers the timing of every
+//! keystroke and every round trip, and says whether that timing fits the place that the session claims to come from.
 //!
 //! It watches people, so it is built to be fair. It keeps timing and never what was typed; each finding names its
 //! numbers, its basis and what else could explain it; without evidence it says `undecided`; and a wrong accusation is the
@@ -24,7 +24,8 @@
 //! * [`wire`]: bytes to views: link types, IP with extension headers, GRE tunnels, TCP with options.
 //! * [`flow`]: which packets belong together, and which fragments of one; which end is the client and on what evidence, streams with gaps.
 //! * [`cue`]: the words that `protocol` and `measure` share.
-//! * [`protocol`]: what a session's bytes and lengths say: [`protocol::ssh`].
+//! * [`protocol`]: what a session's bytes and lengths say: [`protocol::ssh`], [`protocol::rdp`], [`protocol::vnc`], and [`protocol::tls`]
+//!   around them.
 //! * [`measure`]: round trips split at the sensor, and keystrokes.
 //! * [`evidence`]: headers of a session's frames, kept for whoever doubts an alert.
 //! * [`pseudonym`]: what stands for addresses and identities in everything that leaves the correlator, where that is asked for.
@@ -59,25 +60,25 @@
 //! 10. Bytes from the wire never panic: arithmetic on them wraps or is checked, and no index is taken without a look.
 //! 11. Strings from the network are hostile until [`output::escape`] has written them out.
 //! 12. Claims are matched by real addresses in the correlator; with a key to pseudonymize, no event holds any.
-//! 13. Key identities are never stored. SSH does not show them; where a protocol does, they do not leave the function
-//!     that sees them.
+//! 13. Key identities are never stored. SSH does not show them; where a protocol does, they do not enter a buffer: only a message's
+//!     first bytes, in front of the key's name, are looked at.
 //! 14. Round trips and intervals are [`time::Span`]; milliseconds as floats exist in `output` and in models only.
 //!
 //! # Vocabulary
 //! * **Frame**: captured bytes and their time. **Segment**: one TCP segment. **Flow**: one five-tuple's life.
 //! * **Side**: client or server. The client is the end that types, with the **evidence** for it.
 //! * **Session**: a flow that was identified. **Gap**: bytes of a stream that were not captured.
-//! * **Record** (in `protocol::ssh`): an encrypted packet, or a segment that may hold several.
+//! * **Record**: in `protocol::ssh` an encrypted packet, or a segment that may hold several; in `protocol::tls` one of TLS.
 //! * **Slice**: the headers of one flow's frames.
-//! * **Cue**: what a protocol tells the measurers: input, output, what is known of the terminal.
-//! * **Keystroke**: a press, a repeat of a held key, or a paste. **Silent**: without echo. **Hidden run**: four or more silent
+//! * **Cue**: what a protocol tells the measurers: input, output, keys, what is known of the terminal.
+//! * **Keystroke**: a press, a repeat of a held key, a paste, or where the protocol shows it a release. **Silent**: without echo. **Hidden run**: four or more silent
 //!   characters in a row, such as a password: counted, not timed. **Chaff**: messages that hide keystrokes.
 //! * **Floor**: the smallest round trip that is no accident.
 //! * **Observation**: what an engine says. **Claim**: what an identity says. **Lease**: who had an address when. **Test**: one
 //!   comparison of measurement and claim. **Finding**: a test that failed, with its numbers. **Verdict**: the answer over all tests.
 //!
 //! # What is known, measured, inferred
-//! *Known*: what SSH says in clear (versions, algorithms). *Measured*: round trips and arrival times, at the sensor.
+//! *Known*: what a protocol says in clear (versions, algorithms, names, keys of VNC). *Measured*: round trips and arrival times, at the sensor.
 //! *Inferred* from lengths, timing and echoes: the end of the login, whether there is a terminal, keystrokes and their class. The
 //! round trip bounds how far away a client can be; it says nothing of how near it is.
 

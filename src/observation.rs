@@ -14,7 +14,7 @@ use crate::{
         program::ProgramRoundTrips,
         quality::Quality,
     },
-    protocol::ssh,
+    protocol::Facts,
     time::{Span, Timestamp},
     wire::Encapsulation,
 };
@@ -120,12 +120,12 @@ pub struct SessionReport {
     pub mac: PerSide<Option<[u8; 6]>>,
     /// Why the client is believed to be the client.
     pub evidence: Evidence,
-    /// Why this is believed to be SSH; `None` for a flow that is no session.
+    /// Why this is believed to be what `facts` are of; `None` for a flow that is no session.
     pub identified_by: Option<IdentifiedBy>,
     /// Its beginning was not captured.
     pub midstream: bool,
-    /// What the handshake said in clear.
-    pub ssh: ssh::Facts,
+    /// What the handshake said in clear; `None` for a flow that is no session.
+    pub facts: Option<Facts>,
     /// See [`crate::measure::keystroke::Keystrokes::obfuscated`].
     pub obfuscated: Option<bool>,
     /// Marks of each side's TCP stack.

@@ -16,6 +16,7 @@ use keywitness::{
     flow::{PerSide, Side, Traffic},
     measure::keystroke::KeystrokeKind,
     observation::SessionReport,
+    protocol::{Facts, ssh},
     time::Span,
     wire::TcpFlags,
 };
@@ -128,7 +129,7 @@ fn some(rng: &mut Rng, mut count: usize) -> Vec<usize> {
 }
 
 fn same_facts(name: &str, found: &SessionReport, original: &SessionReport) {
-    assert_eq!(found.ssh, original.ssh, "{name}");
+    assert_eq!(found.facts, original.facts, "{name}");
     assert_eq!(found.endpoints, original.endpoints, "{name}");
     assert_eq!((found.evidence, found.identified_by), (original.evidence, original.identified_by), "{name}");
     assert_eq!((found.midstream, found.obfuscated), (original.midstream, original.obfuscated), "{name}");
@@ -285,17 +286,25 @@ fn a_session_without_its_beginning_says_so_and_invents_nothing() {
             let session = found.session();
             assert_eq!(session.midstream, missing >= 2, "{context}: SYN and SYN-ACK are the first two");
             assert!(session.rtt.server.handshake.is_none(), "{context}");
-            if session.ssh.cipher.is_none() {
+            if ssh(session).cipher.is_none() {
                 assert_eq!((session.keystrokes, found.keystrokes.len()), (None, 0), "{context}: no lengths, no keystrokes");
             }
         }
     }
 }
 
+/// What a session of SSH said.
+fn ssh(report: &SessionReport) -> &ssh::Facts {
+    match &report.facts {
+        Some(Facts::Ssh(facts)) => facts,
+        _ => panic!("not SSH"),
+    }
+}
+
 /// Every fact is the original's or left out, and so is every number of every keystroke.
 fn nothing_wrong(context: &str, found: &Outcome, original: &Outcome) {
     let (is, was) = (found.session(), original.session());
-    let (i, w) = (&is.ssh, &was.ssh);
+    let (i, w) = (ssh(is), ssh(was));
     for (is, was) in [(&i.banners.client, &w.banners.client), (&i.banners.server, &w.banners.server)] {
         assert!(is.is_none() || is == was, "{context}: {is:?}");
     }

@@ -23,6 +23,7 @@ use keywitness::{
     capture::{Merge, Reader},
     engine::{Engine, EngineLimits},
     observation::{Body, SessionState},
+    protocol::Facts,
     time::Timestamp,
     wire::{LinkType, TcpFlags},
 };
@@ -246,7 +247,7 @@ fn a_flood_stays_within_the_limits_and_evicts_no_session() {
     let mut kept = 0;
     while let Some(observation) = engine.poll_observation() {
         let Body::SessionEnded(report) = observation.body else { continue };
-        let both = report.ssh.banners.client.is_some() && report.ssh.banners.server.is_some();
+        let both = matches!(&report.facts, Some(Facts::Ssh(ssh)) if ssh.banners.client.is_some() && ssh.banners.server.is_some());
         assert!(!both || report.state == SessionState::Eof, "an established session was evicted");
         kept += u32::from(both);
     }

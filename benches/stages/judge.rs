@@ -78,9 +78,17 @@ fn claims_file(count: usize) -> String {
     text
 }
 
-fn subject(n: usize) -> Subject {
+fn subject(n: usize) -> Subject<'static> {
     let client = Ipv4Addr::from(0x0a00_0000 + n as u32).into();
-    Subject { client, server: Ipv4Addr::new(192, 0, 2, 1).into(), mac: None, vlan: None, start: Timestamp::MIN }
+    Subject {
+        client,
+        server: Ipv4Addr::new(192, 0, 2, 1).into(),
+        mac: None,
+        vlan: None,
+        rdp_cookie: None,
+        vnc_desktop: None,
+        start: Timestamp::MIN,
+    }
 }
 
 /// Questions with places by name, as many different round trips as lines.

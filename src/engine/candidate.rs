@@ -21,8 +21,8 @@ use crate::{
     measure::{handshake::Handshake, least::LeastRoundTrips},
     observation::{Body, Observation, ObservationKey},
     protocol::{
+        Standing,
         identify::{Guess, SSH_PORT, guess},
-        ssh::Standing,
     },
     time::Timestamp,
     wire::{Encapsulation, Frame, MacPair, Packet, TcpSegment},

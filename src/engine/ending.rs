@@ -99,7 +99,7 @@ pub(super) fn report_headers(flow: &Flow<Candidate>, candidate: &Candidate, id: 
         evidence: flow.evidence,
         identified_by: None,
         midstream: flow.midstream,
-        ssh: crate::protocol::ssh::Facts::default(),
+        facts: None,
         obfuscated: None,
         stack: PerSide::from_fn(|side| Stack { marks: candidate.halves.get(side).stack, timestamp_hz: None }),
         traffic,

@@ -4,6 +4,7 @@
 use super::{
     candidate::Candidate,
     losses::{Losses, LossesOfSession},
+    typing::Typing,
     updates::Updates,
 };
 use crate::{
@@ -12,13 +13,13 @@ use crate::{
     measure::{
         ack::AckTimer,
         estimate::{Distribution, Floor, FloorMethod},
-        keystroke::{Keystroke, Keystrokes},
+        keystroke::Keystroke,
         program::ProgramTimer,
         quality::{Grain, Quality},
         tsval::{EchoTimer, SenderClock},
     },
     observation::{Body, IdentifiedBy, RoundTrips, SessionReport, Stack},
-    protocol::ssh::{Ssh, Standing},
+    protocol::{Decoder, Standing},
     time::{Span, Timestamp},
     wire::{SeqNumber, TcpFlags, TcpSegment},
 };
@@ -38,7 +39,7 @@ pub(super) struct Scratch {
 pub(super) struct Session {
     id: SessionId,
     by_port: bool,
-    ssh: Ssh,
+    decoder: Decoder,
     streams: PerSide<Stream>,
     timers: PerSide<AckTimer>,
     echo_timers: PerSide<EchoTimer>,
@@ -50,7 +51,7 @@ pub(super) struct Session {
     grain: Grain,
     /// Longest payload of each side, in bytes.
     longest: PerSide<u32>,
-    keystrokes: Keystrokes,
+    typing: Typing,
     program: ProgramTimer,
     sequence: u64,
     scheduled: Option<Timestamp>,
@@ -69,7 +70,10 @@ impl Session {
         Self {
             id,
             by_port,
-            ssh: if by_port { Ssh::midstream() } else { Ssh::new(PerSide::from_fn(|side| starts.get(side).is_some())) },
+            decoder: match by_port {
+                true => Decoder::midstream(),
+                false => Decoder::new(PerSide::from_fn(|side| starts.get(side).is_some())),
+            },
             streams: PerSide::from_fn(|side| Stream::new(*starts.get(side))),
             timers: PerSide::default(),
             echo_timers: PerSide::default(),
@@ -79,7 +83,7 @@ impl Session {
             last_client_rtt: None,
             grain: Grain::default(),
             longest: PerSide::default(),
-            keystrokes: Keystrokes::default(),
+            typing: Typing::default(),
             program: ProgramTimer::default(),
             sequence: 0,
             scheduled: None,
@@ -94,19 +98,19 @@ impl Session {
         self.id
     }
 
-    pub(super) const fn standing(&self) -> Standing {
-        self.ssh.standing()
+    pub(super) fn standing(&self) -> Standing {
+        self.decoder.standing()
     }
 
     /// Whether this is a session that is reported, not only one that may become one.
-    pub(super) const fn is_confirmed(&self) -> bool {
-        self.by_port || matches!(self.ssh.standing(), Standing::OneSide | Standing::Both)
+    pub(super) fn is_confirmed(&self) -> bool {
+        self.by_port || matches!(self.decoder.standing(), Standing::OneSide | Standing::Both)
     }
 
     /// Whether both sides speak the protocol, or nothing more can be asked: a banner of one side alone, which anybody can send,
     /// is worth no more than any flow when room is short.
-    pub(super) const fn is_established(&self) -> bool {
-        self.by_port || matches!(self.ssh.standing(), Standing::Both)
+    pub(super) fn is_established(&self) -> bool {
+        self.by_port || matches!(self.decoder.standing(), Standing::Both)
     }
 
     /// Whether a terminal was opened, or a key found.
@@ -116,21 +120,21 @@ impl Session {
 
     /// Whether it is known for good whether this is a session, and who is its client.
     pub(super) const fn is_settled(&self) -> bool {
-        self.ssh.is_settled()
+        self.decoder.is_settled()
     }
 
     /// Whether it matters what segments carry, besides how much it is.
     pub(super) const fn reads_bytes(&self) -> bool {
-        self.ssh.reads_bytes()
+        self.decoder.reads_bytes()
     }
 
-    pub(super) const fn roles_known(&self) -> bool {
-        self.ssh.roles_known()
+    pub(super) fn roles_known(&self) -> bool {
+        self.decoder.roles_known()
     }
 
     /// Whether client and server turned out to be the other way round; everything here is swapped then.
     pub(super) fn take_role_swap(&mut self) -> bool {
-        let swapped = self.ssh.take_role_swap();
+        let swapped = self.decoder.take_role_swap();
         if swapped {
             self.streams.swap();
             self.timers.swap();
@@ -167,7 +171,7 @@ impl Session {
         };
         // A copy yields nothing from a stream; a segment that was taken for one is not lost.
         let rtt = self.rtt.client.min();
-        let (ssh, cues) = (&mut self.ssh, &mut scratch.cues);
+        let (decoder, cues) = (&mut self.decoder, &mut scratch.cues);
         if segment.payload_len > 0 && arrival != Arrival::Probe {
             let seq = segment.seq.plus(u32::from(segment.flags.has(TcpFlags::SYN)));
             let data = Data {
@@ -178,21 +182,21 @@ impl Session {
                 acked: segment.acked(),
                 sent,
             };
-            self.streams.get_mut(side).push(seq, data, |item| read(ssh, side, item, rtt, cues));
+            self.streams.get_mut(side).push(seq, data, |item| read(decoder, side, item, rtt, cues));
         }
         if let Some(acked) = segment.acked() {
             let other = side.other();
-            self.streams.get_mut(other).on_ack(acked, time, |item| read(ssh, other, item, rtt, cues));
+            self.streams.get_mut(other).on_ack(acked, time, |item| read(decoder, other, item, rtt, cues));
         }
         self.carry_cues(scratch);
-        if may_be_typed && arrival == Arrival::New && self.ssh.is_unreadable() {
+        if may_be_typed && arrival == Arrival::New && self.decoder.is_unreadable() {
             self.program.on_unread(time, segment.payload_len);
         }
         if side == Side::Client && self.program.is_waiting() && segment.payload_len == 0 {
             segment.acked().into_iter().for_each(|ack| self.program.on_ack(ack, time));
         }
         if side == Side::Client && (segment.flags.has(TcpFlags::FIN) || segment.flags.has(TcpFlags::RST)) {
-            self.keystrokes.on_client_gone(time);
+            self.typing.on_client_gone(time);
         }
     }
 
@@ -209,14 +213,14 @@ impl Session {
     /// A deadline of this session.
     pub(super) fn on_deadline(&mut self, now: Timestamp, scratch: &mut Scratch) {
         self.scheduled = None;
-        self.keystrokes.on_deadline(now, &mut scratch.decided);
+        self.typing.on_deadline(now, &mut scratch.decided);
         self.is_interactive |= !scratch.decided.is_empty();
     }
 
     /// The deadline to wake up for, where it is not yet scheduled.
     pub(super) fn new_deadline(&mut self) -> Option<Timestamp> {
         // A deadline at the end of time never falls due; it would fire again and again.
-        let deadline = self.keystrokes.next_deadline().filter(|deadline| *deadline < Timestamp::MAX)?;
+        let deadline = self.typing.next_deadline().filter(|deadline| *deadline < Timestamp::MAX)?;
         if self.scheduled.is_some_and(|scheduled| scheduled <= deadline) {
             return None;
         }
@@ -246,19 +250,19 @@ impl Session {
     /// The session is over: decides what waits and says everything that is known.
     pub(super) fn finish(&mut self, candidate: &Candidate, headers: SessionReport, scratch: &mut Scratch) -> SessionReport {
         let rtt = self.rtt.client.min();
-        let (ssh, cues) = (&mut self.ssh, &mut scratch.cues);
+        let (decoder, cues) = (&mut self.decoder, &mut scratch.cues);
         for side in [Side::Client, Side::Server] {
-            self.streams.get_mut(side).finish(|item| read(ssh, side, item, rtt, cues));
+            self.streams.get_mut(side).finish(|item| read(decoder, side, item, rtt, cues));
         }
         self.carry_cues(scratch);
-        self.keystrokes.finish(&mut scratch.decided);
+        self.typing.finish(&mut scratch.decided);
         self.report(candidate, headers)
     }
 
     /// Everything that is known so far, besides what the headers say. The session may go on.
     pub(super) fn report(&self, candidate: &Candidate, headers: SessionReport) -> SessionReport {
         let handshake = candidate.handshake.rtt();
-        let keystrokes = self.keystrokes.summary().filter(|_| self.ssh.lengths_known());
+        let keystrokes = self.typing.summary().filter(|_| self.decoder.keys_known());
         let traffic = PerSide::from_fn(|side| {
             let mut traffic = candidate.halves.get(side).traffic;
             traffic.gaps = self.streams.get(side).gaps();
@@ -267,13 +271,13 @@ impl Session {
         let seen = Quality::of(&traffic); // but for the clock, which the engine knows
         SessionReport {
             update: self.updates.reported(),
-            identified_by: Some(match (self.by_port, self.ssh.standing()) {
+            identified_by: Some(match (self.by_port, self.decoder.standing()) {
                 (true, _) => IdentifiedBy::Port,
                 (false, Standing::Both) => IdentifiedBy::Handshake,
                 _ => IdentifiedBy::Signature,
             }),
-            ssh: self.ssh.facts(),
-            obfuscated: self.keystrokes.obfuscated(),
+            facts: self.decoder.facts(),
+            obfuscated: self.typing.obfuscated(),
             stack: PerSide::from_fn(|side| Stack {
                 marks: candidate.halves.get(side).stack,
                 timestamp_hz: self.clocks.get(side).hz(),
@@ -281,7 +285,7 @@ impl Session {
             traffic,
             rtt: PerSide::from_fn(|side| self.round_trips(side, *handshake.get(side))),
             keystrokes,
-            program: self.program.summary(self.keystrokes.obfuscated() == Some(true)),
+            program: self.program.summary(self.typing.obfuscated() == Some(true)),
             quality: Quality {
                 merged_segments: self.merged_segments(&candidate.halves),
                 resolution: self.grain.resolution(),
@@ -349,39 +353,33 @@ impl Session {
     fn carry_cues(&mut self, scratch: &mut Scratch) {
         let Scratch { cues, decided } = scratch;
         let rtt = self.rtt.client.min();
+        if self.decoder.shows_releases() {
+            self.typing.expect_releases();
+        }
         for cue in cues.drain(..) {
-            match cue {
-                Cue::Input(input) => {
-                    self.program.on_input(&input, rtt);
-                    self.keystrokes.on_input(input, rtt, decided);
+            self.is_interactive |= cue == Cue::Terminal(Terminal::Open);
+            if !self.decoder.shows_releases() {
+                match cue {
+                    Cue::Input(input) => self.program.on_input(&input, rtt),
+                    Cue::Output(output) => self.program.on_output(&output),
+                    Cue::Lost(_) => self.program.on_lost(),
+                    Cue::Asked(ask) => self.program.on_ask(ask),
+                    Cue::Answered(reply) => self.program.on_reply(reply, rtt),
+                    Cue::Terminal(_) | Cue::CanObfuscate { .. } | Cue::Key(_) => {}
                 }
-                Cue::Output(output) => {
-                    self.program.on_output(&output);
-                    self.keystrokes.on_output(output, decided);
-                }
-                Cue::Terminal(terminal) => {
-                    self.is_interactive |= terminal == Terminal::Open;
-                    self.keystrokes.on_terminal(terminal);
-                }
-                Cue::CanObfuscate { doubled } => self.keystrokes.on_can_obfuscate(doubled),
-                Cue::Lost(side) => {
-                    self.program.on_lost();
-                    self.keystrokes.on_lost(side);
-                }
-                Cue::Asked(ask) => self.program.on_ask(ask),
-                Cue::Answered(reply) => self.program.on_reply(reply, rtt),
             }
+            self.typing.on_cue(cue, rtt, decided);
         }
         self.is_interactive |= !decided.is_empty();
     }
 }
 
-fn read(ssh: &mut Ssh, side: Side, item: Item<'_>, rtt: Option<Span>, cues: &mut Vec<Cue>) {
+fn read(decoder: &mut Decoder, side: Side, item: Item<'_>, rtt: Option<Span>, cues: &mut Vec<Cue>) {
     match item {
-        Item::Data(data) => ssh.on_data(side, &data, rtt, cues),
+        Item::Data(data) => decoder.on_data(side, &data, rtt, cues),
         Item::Gap { .. } => {
             cues.push(Cue::Lost(side));
-            ssh.on_gap(side, cues);
+            decoder.on_gap(side, cues);
         }
     }
 }

@@ -6,9 +6,9 @@ use etherparse::PacketBuilder;
 
 use super::{backlog::Backlog, session::Session, *};
 use crate::{
-    measure::{estimate::Distribution, keystroke::Keystrokes},
+    measure::{estimate::Distribution, keys::Keys, keystroke::Keystrokes},
     observation::{Body, IdentifiedBy, SessionReport},
-    protocol::ssh::Ssh,
+    protocol::{Facts, rdp::Rdp, ssh::Ssh, vnc::Vnc},
     time::Span,
     wire::LinkType,
 };
@@ -183,7 +183,8 @@ fn a_capture_that_begins_between_the_banners_still_finds_the_session() {
     tap.send(30, CLIENT, ssh, 1_000, 5_011, "A", &[0, 0, 5, 100, 4, 20, 1, 2, 3]);
     let reports = tap.finish();
     assert_eq!(reports.len(), 1);
-    assert_eq!(reports[0].ssh.banners.server.as_deref(), Some(&b"SSH-2.0-b"[..]));
+    let Some(Facts::Ssh(facts)) = &reports[0].facts else { panic!("not SSH") };
+    assert_eq!(facts.banners.server.as_deref(), Some(&b"SSH-2.0-b"[..]));
 }
 
 #[test]
@@ -235,8 +236,8 @@ fn the_page_on_memory_is_true() {
         + Backlog::MOST_BYTES
         + 2 * heap
         + 2 * Distribution::MOST_BYTES
-        + Keystrokes::MOST_BYTES
-        + Ssh::MOST_BYTES
+        + Keystrokes::MOST_BYTES.max(Keys::MOST_BYTES)
+        + Ssh::MOST_BYTES.max(Vnc::MOST_BYTES).max(Rdp::MOST_BYTES)
         + timers
         + 2 * (4 << 10);
     let expected = [

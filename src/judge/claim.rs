@@ -197,7 +197,7 @@ impl Claims {
 
     /// The claim of whoever had the address by lease, otherwise the one whose match is the most specific.
     #[must_use]
-    pub fn find(&self, subject: &Subject) -> Found<'_> {
+    pub fn find(&self, subject: &Subject<'_>) -> Found<'_> {
         if let Some(lease) = self.leases.at(subject.client, subject.start) {
             return self.claim_of(lease).map_or(Found::Unclaimed(lease), |identity| Found::Leased(identity, lease));
         }

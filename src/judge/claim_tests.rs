@@ -32,8 +32,16 @@ via = "Dallas, US"
 radius_km = 10.0
 "#;
 
-fn subject(client: &str, server: &str) -> Subject {
-    Subject { client: client.parse().unwrap(), server: server.parse().unwrap(), mac: None, vlan: None, start: Timestamp::MIN }
+fn subject(client: &str, server: &str) -> Subject<'static> {
+    Subject {
+        client: client.parse().unwrap(),
+        server: server.parse().unwrap(),
+        mac: None,
+        vlan: None,
+        rdp_cookie: None,
+        vnc_desktop: None,
+        start: Timestamp::MIN,
+    }
 }
 
 fn parse(text: &str) -> Result<Claims, Vec<Problem>> {
@@ -232,4 +240,49 @@ fn names_come_before_prefixes_and_clients_before_servers() {
         let found = claims.find(&Subject { vlan, ..subject(client, server) });
         assert_eq!(found.identity().map(|identity| identity.name.as_str()), expected, "{client} {server} {vlan:?}");
     }
+}
+
+#[test]
+fn a_name_goes_before_an_address() {
+    let claims = parse(
+        r#"
+        [sensor]
+        place = "Seattle, US"
+        [[claim]]
+        identity = "address"
+        [[claim.match]]
+        client = ["203.0.113.9"]
+        [[claim.place]]
+        place = "Boise, US"
+        [[claim]]
+        identity = "cookie"
+        [[claim.match]]
+        rdp_cookie = ["jdoe", "JDOE"]
+        [[claim.place]]
+        place = "Boise, US"
+        [[claim]]
+        identity = "desktop"
+        [[claim.match]]
+        vnc_desktop = ["lab:1"]
+        client = ["203.0.113.0/24"]
+        [[claim.place]]
+        place = "Boise, US"
+        "#,
+    )
+    .unwrap();
+    let found = |rdp_cookie: Option<&'static [u8]>, vnc_desktop: Option<&'static [u8]>, client| match claims.find(&Subject {
+        rdp_cookie,
+        vnc_desktop,
+        ..subject(client, "10.0.0.1")
+    }) {
+        Found::Matched(identity, _) => Some(identity.name.clone()),
+        _ => None,
+    };
+    let (near, far) = ("203.0.113.9", "192.0.2.1");
+    assert_eq!(found(None, None, near).as_deref(), Some("address"));
+    assert_eq!(found(Some(b"jdoe"), None, near).as_deref(), Some("cookie"));
+    assert_eq!(found(Some(b"jdoe2"), None, near).as_deref(), Some("address"), "letter by letter");
+    assert_eq!(found(None, Some(b"jdoe"), far), None, "a desktop is no cookie");
+    assert_eq!(found(None, Some(b"lab:1"), near).as_deref(), Some("desktop"));
+    assert_eq!(found(None, Some(b"lab:1"), far), None, "both keys of the block have to fit");
 }

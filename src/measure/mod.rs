@@ -7,6 +7,7 @@
 pub mod ack;
 pub mod estimate;
 pub mod handshake;
+pub mod keys;
 pub mod keystroke;
 pub mod least;
 pub mod pace;

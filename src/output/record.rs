@@ -3,6 +3,7 @@
 mod alert;
 mod answer;
 mod check;
+mod details;
 mod keystroke;
 mod program;
 mod quality;

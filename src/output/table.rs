@@ -161,14 +161,14 @@ impl Table {
     fn keystroke(&mut self, event: &KeystrokeEvent, out: &mut Vec<u8>) {
         if self.begins(Streamed::Keystrokes, out) {
             let heading = format!(
-                "{:<30}  {:<16}  {:>5}  {:<6}  {:<10}  {:>11}  {:>7}\n",
+                "{:<30}  {:<16}  {:>5}  {:<7}  {:<10}  {:>11}  {:>7}\n",
                 "TIME", "SESSION", "INDEX", "KIND", "CLASS", "INTERVAL ms", "ECHO ms"
             );
             out.extend(heading.as_bytes());
         }
         let key = &event.keystroke;
         let line = format!(
-            "{:<30}  {:<16}  {:>5}  {:<6}  {:<10}  {:>11}  {:>7}\n",
+            "{:<30}  {:<16}  {:>5}  {:<7}  {:<10}  {:>11}  {:>7}\n",
             rfc3339(key.time),
             event.session.to_string(),
             key.index,
@@ -277,7 +277,7 @@ pub(super) fn address(endpoint: Endpoint) -> String {
 fn keys(report: &SessionReport) -> String {
     match (&report.keystrokes, report.obfuscated) {
         (Some(keystrokes), Some(true)) => format!("~{}", keystrokes.count),
-        (Some(keystrokes), _) => keystrokes.count.to_string(),
+        (Some(keystrokes), _) => (keystrokes.count - keystrokes.releases.unwrap_or_default()).to_string(),
         (None, Some(true)) => "hidden".to_owned(),
         (None, _) => "-".to_owned(),
     }

@@ -3,6 +3,7 @@
 //! The answer has three values. "Not yet" keeps the bytes; "not ours" lets go of the flow for good, so that what is
 //! not a session costs nothing.
 
+use super::{Protocol, rdp};
 use crate::{flow::Side, wire::SeqNumber};
 
 /// The port that IANA assigned to SSH; used only where a flow's beginning was not captured.
@@ -10,6 +11,9 @@ pub const SSH_PORT: u16 = 22;
 
 /// First bytes of an SSH identification line (RFC 4253 §4.2).
 const SSH_PREFIX: &[u8] = b"SSH-";
+
+/// First bytes of VNC's version line (RFC 6143 §7.1.1).
+const VNC_PREFIX: &[u8] = b"RFB ";
 
 /// How far behind the beginning of a stream a segment may lie and still be kept for the bytes before it: the handshake of
 /// an SSH session is no longer than this.
@@ -33,16 +37,29 @@ pub enum Guess {
 pub fn guess(start: Option<SeqNumber>, seq: SeqNumber, payload: &[u8], side: Side) -> Guess {
     let offset = start.map_or(0, |start| seq.since(start));
     match offset {
-        0 => {
-            let seen = payload.len().min(SSH_PREFIX.len());
-            let at_once = payload.get(..seen) == SSH_PREFIX.get(..seen);
-            // A server may send other lines first (RFC 4253 §4.2); they come in one segment with the line that counts,
-            // or the client's line decides.
-            let behind_a_line = || side == Side::Server && payload.windows(5).any(|bytes| bytes == b"\nSSH-");
-            if at_once || behind_a_line() { Guess::Possible } else { Guess::NotOurs }
-        }
+        0 if protocol(payload, side).is_some() => Guess::Possible,
+        0 => Guess::NotOurs,
         1..REACH => Guess::Possible, // the bytes before it may still come
         _ => Guess::NotOurs,
+    }
+}
+
+/// The protocol that one side can have begun with these bytes.
+#[must_use]
+pub(super) fn protocol(bytes: &[u8], side: Side) -> Option<Protocol> {
+    let begins = |prefix: &[u8]| {
+        let seen = bytes.len().min(prefix.len());
+        bytes.get(..seen) == prefix.get(..seen)
+    };
+    // A server may send other lines first (RFC 4253 §4.2); they come in one segment with the line that counts, or the
+    // client's line decides.
+    let behind_a_line = || side == Side::Server && bytes.windows(5).any(|bytes| bytes == b"\nSSH-");
+    if begins(SSH_PREFIX) || behind_a_line() {
+        Some(Protocol::Ssh)
+    } else if begins(VNC_PREFIX) {
+        Some(Protocol::Vnc)
+    } else {
+        (side == Side::Client && rdp::may_begin(bytes)).then_some(Protocol::Rdp)
     }
 }
 

@@ -1,4 +1,24 @@
 //! What the bytes of a session say: one folder a protocol, and how a flow is recognised as one of them.
 
+mod bytes;
+mod decoder;
 pub mod identify;
+pub mod rdp;
 pub mod ssh;
+pub mod tls;
+pub mod vnc;
+
+pub use self::decoder::{Decoder, Facts, Protocol};
+
+/// Whether a flow is of the protocol that its decoder reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing whole was said yet.
+    Candidate,
+    /// One side has spoken it.
+    OneSide,
+    /// Both sides have.
+    Both,
+    /// It is not.
+    NotOurs,
+}

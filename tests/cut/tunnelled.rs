@@ -103,7 +103,7 @@ fn a_cut_tunnel_gives_what_a_cut_session_gives() {
             let wrapped = run(&whole.iter().map(|shot| cut(&tunnelled(shot, 1, &PLAIN), snaplen + 24)).collect::<Vec<_>>());
             assert_eq!(wrapped.sessions.len(), plain.sessions.len(), "{name} {snaplen}");
             for (is, was) in wrapped.sessions.iter().zip(&plain.sessions) {
-                assert_eq!((&is.ssh, is.rtt, is.keystrokes), (&was.ssh, was.rtt, was.keystrokes), "{name} {snaplen}");
+                assert_eq!((&is.facts, is.rtt, is.keystrokes), (&was.facts, was.rtt, was.keystrokes), "{name} {snaplen}");
             }
         }
     }

@@ -145,7 +145,7 @@ fn fragments_of_ipv6_give_what_ipv6_gives() {
         };
         let (plain, fragmented) = (over(false), over(true));
         same_facts_and_numbers(name, &fragmented, &plain);
-        assert_eq!(plain.session().ssh, session.original.session().ssh, "{name}");
+        assert_eq!(plain.session().facts, session.original.session().facts, "{name}");
         assert_eq!(fragmented.counters.reassembled, whole.len() as u64, "{name}");
         assert_eq!(fragmented.counters.undecoded, 0, "{name}");
     }

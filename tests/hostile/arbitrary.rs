@@ -4,7 +4,10 @@ use keywitness::{
     cue::Cue,
     flow::{Arrival, Data, Item, PerSide, Side, Stream},
     measure::{ack::AckTimer, estimate::Distribution},
-    protocol::ssh::{Facts, Ssh, Standing},
+    protocol::{
+        Standing,
+        ssh::{Facts, Ssh},
+    },
     time::{Span, Timestamp},
     wire::{Frame, LinkType, SeqNumber, TcpFlags, TcpSegment, Transport, Undecoded, decode},
 };

@@ -51,16 +51,25 @@ fn below(schema: &Value, path: &str, fields: &mut Vec<Field>) {
         let field = &schema["properties"][name];
         let path = format!("{path}{name}");
         fields.push(Field { path: path.clone(), kind: kind(field), description: description(field) });
-        let shape = shape(field);
-        below(shape, &format!("{path}."), fields);
-        below(&shape["items"], &format!("{path}[]."), fields);
+        let shapes = shapes(field);
+        for shape in &shapes {
+            let from = fields.len();
+            below(shape, &format!("{path}."), fields);
+            below(&shape["items"], &format!("{path}[]."), fields);
+            if shapes.len() > 1 {
+                let of = shape["description"].as_str().unwrap_or_default();
+                fields.iter_mut().skip(from).for_each(|field| field.description.insert_str(0, &format!("{of} ")));
+            }
+        }
     }
 }
 
-/// The field itself where it can be null.
-fn shape(field: &Value) -> &Value {
-    let choices = field["anyOf"].as_array().map(Vec::as_slice).unwrap_or_default();
-    choices.iter().find(|choice| choice["type"] != "null").unwrap_or(field)
+/// The field itself where it can be null; all of them where it has several.
+fn shapes(field: &Value) -> Vec<&Value> {
+    match field["anyOf"].as_array() {
+        Some(choices) => choices.iter().filter(|choice| choice["type"] != "null").flat_map(shapes).collect(),
+        None => vec![field],
+    }
 }
 
 fn kind(field: &Value) -> String {
@@ -74,7 +83,9 @@ fn kind(field: &Value) -> String {
     }
     let named = |kind: &Value| kind.as_str().unwrap_or("any").to_owned();
     if let Some(choices) = field["anyOf"].as_array() {
-        return choices.iter().map(kind).collect::<Vec<_>>().join(" or ");
+        let mut kinds: Vec<String> = choices.iter().map(kind).collect();
+        kinds.dedup();
+        return kinds.join(" or ");
     }
     match &field["type"] {
         Value::Array(kinds) => kinds.iter().map(named).collect::<Vec<_>>().join(" or "),

@@ -1,4 +1,4 @@
-//! Which claim is the most specific for a session, without a look at every claim: hash tables by hardware address, by net
+//! Which claim is the most specific for a session, without a look at every claim: hash tables by name, by hardware address, by net
 //! from the longest prefix to the shortest, and by VLAN.
 
 use std::{collections::HashMap, net::IpAddr};
@@ -17,10 +17,11 @@ pub(super) struct Entry {
     block: u32,
 }
 
-/// Every block that a session can match, each filed once a value under the first key that it asks for: hardware address,
-/// client, server, VLAN. That is also the order in which they win.
+/// Every block that a session can match, each filed once a value under the first key that it asks for: name,
+/// hardware address, client, server, VLAN. That is also the order in which they win.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Index {
+    by_name: HashMap<Vec<u8>, Vec<Entry>>,
     by_mac: HashMap<[u8; 6], Vec<Entry>>,
     by_client: Nets,
     by_server: Nets,
@@ -41,7 +42,10 @@ impl Index {
     }
 
     fn add(&mut self, block: &MatchBlock, entry: Entry) {
-        if !block.is_live() {
+        for name in block.rdp_cookie.iter().chain(&block.vnc_desktop) {
+            self.by_name.entry(name.clone().into_bytes()).or_default().push(entry);
+        }
+        if block.names() {
             return;
         }
         for mac in &block.mac {
@@ -61,7 +65,16 @@ impl Index {
     }
 
     /// The identity and the block that match most specifically.
-    pub(super) fn find<'a>(&self, identities: &'a [Identity], subject: &Subject) -> Option<(&'a Identity, &'a MatchBlock)> {
+    pub(super) fn find<'a>(&self, identities: &'a [Identity], subject: &Subject<'_>) -> Option<(&'a Identity, &'a MatchBlock)> {
+        let by_name = || {
+            let rank = |block: &MatchBlock| {
+                let (client, server) = (longest(&block.client, subject.client)?, longest(&block.server, subject.server)?);
+                let named = (block.mac_fit(subject)?, client, server, block.vlan_fit(subject)?);
+                block.names_fit(subject).then_some(named)
+            };
+            let names = [subject.rdp_cookie, subject.vnc_desktop].into_iter().flatten();
+            names.filter_map(|name| self.by_name.get(name)).find_map(|entries| best(identities, entries, rank))
+        };
         let of_mac = subject.mac.and_then(|mac| self.by_mac.get(&mac)).map(Vec::as_slice);
         let by_mac = || {
             let rank = |block: &MatchBlock| {
@@ -78,7 +91,7 @@ impl Index {
         let by_server = || self.by_server.holding(subject.server).find_map(|entries| best(identities, entries, fit));
         let of_vlan = || subject.vlan.and_then(|vlan| self.by_vlan.get(&vlan)).map(Vec::as_slice);
         let by_vlan = || best(identities, of_vlan()?, fit);
-        by_mac().or_else(by_client).or_else(by_server).or_else(by_vlan)
+        by_name().or_else(by_mac).or_else(by_client).or_else(by_server).or_else(by_vlan)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::time::Timestamp;
 
 /// What a session shows of itself to be matched.
 #[derive(Clone, Copy, Debug)]
-pub struct Subject {
+pub struct Subject<'a> {
     /// Address of the end that types.
     pub client: IpAddr,
     /// Address of the other end.
@@ -18,6 +18,10 @@ pub struct Subject {
     pub mac: Option<[u8; 6]>,
     /// Its outermost 802.1Q VLAN identifier, where it has one.
     pub vlan: Option<u16>,
+    /// The name in its connection cookie, where it is of RDP and has one.
+    pub rdp_cookie: Option<&'a [u8]>,
+    /// The name of its desktop, where it is of VNC and shows one.
+    pub vnc_desktop: Option<&'a [u8]>,
     /// When the session began: leases and travel windows are looked up then.
     pub start: Timestamp,
 }
@@ -42,14 +46,30 @@ pub struct MatchBlock {
 }
 
 impl MatchBlock {
-    /// Whether any session can match: the sessions of today have no cookie or desktop to be matched by.
-    pub(super) const fn is_live(&self) -> bool {
-        self.rdp_cookie.is_empty() && self.vnc_desktop.is_empty()
+    /// Whether it asks for a name.
+    pub(super) const fn names(&self) -> bool {
+        !self.rdp_cookie.is_empty() || !self.vnc_desktop.is_empty()
+    }
+
+    /// Whether the names fit, letter by letter, where they are asked for.
+    pub(super) fn names_fit(&self, subject: &Subject<'_>) -> bool {
+        let fits = |asked: &[String], name: Option<&[u8]>| {
+            asked.is_empty() || name.is_some_and(|name| asked.iter().any(|asked| asked.as_bytes() == name))
+        };
+        fits(&self.rdp_cookie, subject.rdp_cookie) && fits(&self.vnc_desktop, subject.vnc_desktop)
+    }
+
+    /// How specific the match of the hardware address is; as of the VLAN.
+    pub(super) fn mac_fit(&self, subject: &Subject<'_>) -> Option<u8> {
+        if self.mac.is_empty() {
+            return Some(0);
+        }
+        subject.mac.is_some_and(|mac| self.mac.contains(&mac)).then_some(1)
     }
 
     /// How specific the match of the VLAN is: 1 where one is asked for and fits, 0 where none is asked for, `None` where none
     /// fits.
-    pub(super) fn vlan_fit(&self, subject: &Subject) -> Option<u8> {
+    pub(super) fn vlan_fit(&self, subject: &Subject<'_>) -> Option<u8> {
         if self.vlan.is_empty() {
             return Some(0);
         }

@@ -13,7 +13,15 @@ fn problems(text: &str) -> Vec<String> {
 
 fn who<'a>(claims: &'a Claims, client: &str) -> Option<&'a str> {
     let (client, server) = (client.parse().unwrap(), "192.0.2.1".parse().unwrap());
-    let found = claims.find(&Subject { client, server, mac: None, vlan: None, start: Timestamp::MIN });
+    let found = claims.find(&Subject {
+        client,
+        server,
+        mac: None,
+        vlan: None,
+        rdp_cookie: None,
+        vnc_desktop: None,
+        start: Timestamp::MIN,
+    });
     found.identity().map(|identity| identity.name.as_str())
 }
 

@@ -12,7 +12,7 @@ const ENOUGH_PASTES: u64 = 4;
 /// No person's median.
 const INHUMAN_MEDIAN: Span = Span::from_millis(25);
 /// Intervals shorter than this are rare in typing.
-pub(super) const FAST: Span = Span::from_millis(20);
+pub(in crate::measure) const FAST: Span = Span::from_millis(20);
 /// Fifty times the share of such intervals that people have.
 const FAST_SHARE: f64 = 0.2;
 /// Width of the middle half over the median: a coefficient of variation of 0.1, if it were a normal distribution.
@@ -46,7 +46,7 @@ impl InputOrigin {
 }
 
 /// What the rhythm says, and why. `fast` counts the intervals shorter than [`FAST`].
-pub(super) fn origin(keys: Option<&Quantiles>, fast: u64, pastes: Option<&Quantiles>) -> (InputOrigin, &'static str) {
+pub(in crate::measure) fn origin(keys: Option<&Quantiles>, fast: u64, pastes: Option<&Quantiles>) -> (InputOrigin, &'static str) {
     let typed = keys.filter(|keys| keys.samples >= ENOUGH);
     let pasted = pastes.filter(|pastes| pastes.samples + 1 >= ENOUGH_PASTES).map(spread);
     let Some(keys) = typed else {

@@ -8,7 +8,7 @@
 //! key's size that nothing else explains; with the terminal unknown, only those that the server echoed. Without a terminal
 //! there are none. Where bytes were not captured, nothing is timed across the gap: neither an interval nor an echo.
 
-mod cadence;
+pub(super) mod cadence;
 mod chaff;
 mod message;
 mod obfuscated;
@@ -51,7 +51,7 @@ const LEAST_APART: Span = Span::from_millis(100);
 const FAREWELL: Span = Span::from_millis(50);
 
 /// A pause that is no interval between keys: the next key begins anew. Only for statistics.
-const LONGEST_INTERVAL: Span = Span::from_secs(60);
+pub(super) const LONGEST_INTERVAL: Span = Span::from_secs(60);
 
 /// One keystroke, decided.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -86,6 +86,8 @@ pub enum KeystrokeKind {
     Press,
     /// A held key repeated.
     Repeat,
+    /// A key went up.
+    Release,
     /// More than a key can send, at once.
     Paste,
 }
@@ -106,14 +108,21 @@ pub enum KeyClass {
 }
 
 /// What a keystroke rests on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Method {
     /// Its size, and the server's answer.
+    #[default]
     SizeAndEcho,
     /// Its size alone, in an open terminal.
     Size,
     /// The server's answer to one of the messages among which it was hidden.
     SlotAndAnswer,
+    /// A message in clear.
+    Message,
+    /// The size of its record, and the rhythm.
+    RecordSize,
+    /// How many records came together, and the rhythm.
+    RecordParity,
 }
 
 impl Method {
@@ -124,6 +133,9 @@ impl Method {
             Self::SizeAndEcho => "size+echo",
             Self::Size => "size",
             Self::SlotAndAnswer => "slot+answer",
+            Self::Message => "message",
+            Self::RecordSize => "record_size+rhythm",
+            Self::RecordParity => "record_parity+rhythm",
         }
     }
 }
@@ -135,6 +147,8 @@ pub struct KeystrokeSummary {
     pub count: u64,
     /// Presses, the keys of hidden runs included.
     pub presses: u64,
+    /// Keys let go; `None` where the protocol does not show them.
+    pub releases: Option<u64>,
     /// Repeats of held keys.
     pub repeats: u64,
     /// Pastes.
@@ -145,10 +159,14 @@ pub struct KeystrokeSummary {
     pub reliability: Option<f64>,
     /// Between one press and the next, repeats and hidden runs left out.
     pub interval: Option<Quantiles>,
+    /// From press to release; `None` where the protocol does not show releases.
+    pub hold: Option<Quantiles>,
     /// From key to echo, at the sensor.
     pub echo: Option<Quantiles>,
     /// From the end of output that was more than an echo to the next key, at the sensor: a reaction, and the round trip.
     pub response: Option<Quantiles>,
+    /// What they were recognised by, at best.
+    pub method: Method,
     /// Who or what typed.
     pub origin: InputOrigin,
     /// Why that is believed.
@@ -365,7 +383,9 @@ impl Keystrokes {
         while !self.waiting.is_empty() {
             self.decide_first(out);
         }
-        self.on_hidden(out, Recovery::finish);
+        if self.chaff.verdict() == Some(true) {
+            self.on_hidden(out, Recovery::finish);
+        }
         self.end_silent_run(out);
     }
 
@@ -383,13 +403,16 @@ impl Keystrokes {
         Some(KeystrokeSummary {
             count,
             presses,
+            releases: None,
             repeats,
             pastes,
             silent,
             reliability,
             interval,
+            hold: None,
             echo: self.echoes.samples().quantiles(),
             response: self.responses.quantiles(),
+            method: if step.is_some() { Method::SlotAndAnswer } else { Method::SizeAndEcho },
             origin,
             origin_reason,
             step: step.flatten(),
@@ -439,7 +462,7 @@ impl Keystrokes {
         self.last_key = Some(sent);
         match kind {
             KeystrokeKind::Press => first.response.into_iter().for_each(|response| self.responses.record(response)),
-            KeystrokeKind::Repeat => {}
+            KeystrokeKind::Repeat | KeystrokeKind::Release => {}
             KeystrokeKind::Paste => {
                 let last = self.last_paste.replace(first.input.time);
                 last.into_iter().for_each(|last| self.paste_intervals.record(first.input.time - last));
@@ -463,6 +486,7 @@ impl Keystrokes {
             KeystrokeKind::Press => self.counts.presses += 1,
             KeystrokeKind::Repeat => self.counts.repeats += 1,
             KeystrokeKind::Paste => self.counts.pastes += 1,
+            KeystrokeKind::Release => {}
         }
         self.confidence_sum += keystroke.confidence;
         if let Some(echo) = keystroke.echo {

@@ -67,6 +67,7 @@ pub(in crate::output) const fn kind(kind: KeystrokeKind) -> &'static str {
     match kind {
         KeystrokeKind::Press => "press",
         KeystrokeKind::Repeat => "repeat",
+        KeystrokeKind::Release => "release",
         KeystrokeKind::Paste => "paste",
     }
 }

@@ -4,20 +4,16 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    ClaimRecord, EndpointRecord, FindingRecord, Head, program::AppRttRecord, quality::QualityRecord, rfc3339, stack::StackRecord,
-    traffic::TrafficRecord,
+    ClaimRecord, EndpointRecord, FindingRecord, Head, details::DetailsRecord, program::AppRttRecord, quality::QualityRecord,
+    rfc3339, stack::StackRecord, traffic::TrafficRecord,
 };
 use crate::{
     event::SessionEvent,
     flow::{Evidence, PerSide, Side, TransportKind},
     judge::Test,
-    measure::{
-        estimate::Quantiles,
-        keystroke::{KeystrokeSummary, Method},
-    },
+    measure::{estimate::Quantiles, keystroke::KeystrokeSummary},
     observation::{IdentifiedBy, RoundTrips, SessionState},
-    output::{Context, escape},
-    protocol::ssh,
+    output::Context,
     time::Span,
     wire::Encapsulation,
 };
@@ -68,7 +64,7 @@ pub(in crate::output) struct SessionRecord<'a> {
     /// The `session_id` of the same session seen elsewhere; null where there is none.
     duplicate_of: Option<&'a str>,
     /// What the protocol says in clear; null where it is not known.
-    details: Option<SshRecord<'a>>,
+    details: Option<DetailsRecord<'a>>,
     /// What was counted, by the side that sent it.
     traffic: Sides<TrafficRecord>,
     /// Marks of the TCP stacks.
@@ -113,17 +109,17 @@ impl<'a> SessionRecord<'a> {
             client_evidence: evidence(report.evidence),
             encapsulation: EncapsulationRecord::list(report.encapsulation),
             transport: transport(report.transport),
-            protocol: if report.is_session() { "ssh" } else { "unknown" },
+            protocol: report.facts.as_ref().map_or("unknown", |facts| facts.protocol().name()),
             identified_by: report.identified_by.map(identified_by),
             midstream: report.midstream,
             duplicate_of: None,
-            details: report.is_session().then(|| SshRecord::new(&report.ssh, report.obfuscated)),
+            details: report.facts.as_ref().map(|facts| DetailsRecord::new(facts, report.obfuscated)),
             traffic: Sides::of(&report.traffic, |_, traffic| TrafficRecord::new(traffic, report)),
             stack: Sides::of(&report.stack, |_, stack| StackRecord::new(stack)),
             quality: QualityRecord::of(report, context.timestamps),
             rtt: Sides::of(&report.rtt, |_, rtt| RttRecord::new(rtt)),
             app_rtt: AppRttRecord::of(report),
-            keystrokes: report.keystrokes.as_ref().map(|keystrokes| KeystrokesRecord::new(keystrokes, report.obfuscated)),
+            keystrokes: report.keystrokes.as_ref().map(KeystrokesRecord::new),
             claim: event.claim.as_ref().map(ClaimRecord::new),
             verdict: event.verdict().name(),
             tests: event.judgement.tests.iter().map(TestRecord::new).collect(),
@@ -161,50 +157,6 @@ struct Sides<T> {
 impl<T> Sides<T> {
     fn of<U>(values: &PerSide<U>, mut make: impl FnMut(Side, &U) -> T) -> Self {
         Self { client: make(Side::Client, &values.client), server: make(Side::Server, &values.server) }
-    }
-}
-
-#[derive(Serialize, JsonSchema)]
-struct SshRecord<'a> {
-    /// Version line of the client, escaped; null where it was not captured.
-    client_version: Option<String>,
-    /// Version line of the server, escaped; null where it was not captured.
-    server_version: Option<String>,
-    /// Key exchange agreed on; null where it was not captured.
-    kex: Option<&'a str>,
-    /// Kind of host key agreed on, such as `ssh-ed25519`; null where it was not captured.
-    host_key_algorithm: Option<&'a str>,
-    /// Cipher from client to server; null where it was not captured.
-    cipher: Option<&'a str>,
-    /// Integrity check from client to server; null where it was not captured, or the cipher has its own.
-    mac: Option<&'a str>,
-    /// Compression from client to server; null where it was not captured.
-    compression: Option<&'a str>,
-    /// HASSH of the client: MD5 of its algorithm lists; null where they were not captured.
-    hassh: Option<&'a str>,
-    /// HASSH of the server; null where its algorithm lists were not captured.
-    hassh_server: Option<&'a str>,
-    /// How the login went; null: not measured.
-    auth: Option<()>,
-    /// Whether the client hides keystrokes among chaff; null where that could not be seen.
-    obfuscated_keystrokes: Option<bool>,
-}
-
-impl<'a> SshRecord<'a> {
-    fn new(facts: &'a ssh::Facts, obfuscated: Option<bool>) -> Self {
-        Self {
-            client_version: facts.banners.client.as_deref().map(escape::text),
-            server_version: facts.banners.server.as_deref().map(escape::text),
-            kex: facts.kex.as_deref(),
-            host_key_algorithm: facts.host_key_algorithm.as_deref(),
-            cipher: facts.cipher.as_deref(),
-            mac: facts.mac.as_deref(),
-            compression: facts.compression.as_deref(),
-            hassh: facts.hassh.as_deref(),
-            hassh_server: facts.hassh_server.as_deref(),
-            auth: None,
-            obfuscated_keystrokes: obfuscated,
-        }
     }
 }
 
@@ -282,19 +234,19 @@ struct KeystrokesRecord {
 }
 
 impl KeystrokesRecord {
-    fn new(keystrokes: &KeystrokeSummary, obfuscated: Option<bool>) -> Self {
+    fn new(keystrokes: &KeystrokeSummary) -> Self {
         Self {
             count: keystrokes.count,
             presses: keystrokes.presses,
-            releases: None,
+            releases: keystrokes.releases,
             repeats: keystrokes.repeats,
             pastes: keystrokes.pastes,
             silent: keystrokes.silent,
-            method: if obfuscated == Some(true) { Method::SlotAndAnswer } else { Method::SizeAndEcho }.name(),
+            method: keystrokes.method.name(),
             step_ms: keystrokes.step.map(Span::as_millis_f64),
             reliability: keystrokes.reliability.map(|share| (share * 1e3).round() / 1e3),
             interval_ms: keystrokes.interval.as_ref().map(QuantilesRecord::new),
-            hold_ms: None,
+            hold_ms: keystrokes.hold.as_ref().map(QuantilesRecord::new),
             echo_ms: keystrokes.echo.as_ref().map(QuantilesRecord::new),
             response_ms: keystrokes.response.as_ref().map(QuantilesRecord::new),
             input_kind: keystrokes.origin.name(),

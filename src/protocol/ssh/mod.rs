@@ -21,6 +21,7 @@ use self::{
     records::{Framer, Record},
     sizes::Sizes,
 };
+use super::Standing;
 use crate::{
     cue::{Cue, Terminal},
     flow::{Data, PerSide, Side},
@@ -54,19 +55,6 @@ pub struct Facts {
     pub mac: Option<String>,
     /// The compression from client to server.
     pub compression: Option<String>,
-}
-
-/// Whether this is SSH.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// No whole identification line yet.
-    Candidate,
-    /// One side has identified itself.
-    OneSide,
-    /// Both sides have.
-    Both,
-    /// It is not.
-    NotOurs,
 }
 
 /// Decoder of one session, both directions.

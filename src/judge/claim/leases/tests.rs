@@ -213,7 +213,15 @@ fn a_lease_goes_before_a_match() {
     let claims = Claims::parse(CLAIMS, Reading { is_csv: false, has_leases: true }).unwrap().with_leases(leases);
     let find = |ip: &str, seconds: i64| {
         let start = Timestamp::from_nanos(seconds * 1_000_000_000);
-        claims.find(&Subject { client: ip.parse().unwrap(), server: ip.parse().unwrap(), mac: None, vlan: None, start })
+        claims.find(&Subject {
+            client: ip.parse().unwrap(),
+            server: ip.parse().unwrap(),
+            mac: None,
+            vlan: None,
+            rdp_cookie: None,
+            vnc_desktop: None,
+            start,
+        })
     };
     let Found::Leased(jdoe, lease) = find("10.0.0.1", 150) else { panic!("leased") };
     assert_eq!((jdoe.name.as_str(), jdoe.places.len(), lease.line), ("jdoe", 2, 2), "the places of all its claims");

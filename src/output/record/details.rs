@@ -1,0 +1,203 @@
+//! `details` of a `session`: what its protocol says in clear.
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+use crate::{
+    output::escape,
+    protocol::{Facts, rdp, ssh, tls, vnc},
+};
+
+/// By protocol.
+#[derive(Serialize, JsonSchema)]
+#[serde(untagged)]
+pub(super) enum DetailsRecord<'a> {
+    Ssh(SshRecord<'a>),
+    Rdp(RdpRecord),
+    Vnc(VncRecord),
+}
+
+impl<'a> DetailsRecord<'a> {
+    pub(super) fn new(facts: &'a Facts, obfuscated: Option<bool>) -> Self {
+        match facts {
+            Facts::Ssh(facts) => Self::Ssh(SshRecord::new(facts, obfuscated)),
+            Facts::Rdp(facts) => Self::Rdp(RdpRecord::new(facts)),
+            Facts::Vnc(facts) => Self::Vnc(VncRecord::new(facts)),
+        }
+    }
+}
+
+/// Of an `ssh` session.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct SshRecord<'a> {
+    /// Version line of the client, escaped; null where it was not captured.
+    client_version: Option<String>,
+    /// Version line of the server, escaped; null where it was not captured.
+    server_version: Option<String>,
+    /// Key exchange agreed on; null where it was not captured.
+    kex: Option<&'a str>,
+    /// Kind of host key agreed on, such as `ssh-ed25519`; null where it was not captured.
+    host_key_algorithm: Option<&'a str>,
+    /// Cipher from client to server; null where it was not captured.
+    cipher: Option<&'a str>,
+    /// Integrity check from client to server; null where it was not captured, or the cipher has its own.
+    mac: Option<&'a str>,
+    /// Compression from client to server; null where it was not captured.
+    compression: Option<&'a str>,
+    /// HASSH of the client: MD5 of its algorithm lists; null where they were not captured.
+    hassh: Option<&'a str>,
+    /// HASSH of the server; null where its algorithm lists were not captured.
+    hassh_server: Option<&'a str>,
+    /// How the login went; null: not measured.
+    auth: Option<()>,
+    /// Whether the client hides keystrokes among chaff; null where that could not be seen.
+    obfuscated_keystrokes: Option<bool>,
+}
+
+impl<'a> SshRecord<'a> {
+    fn new(facts: &'a ssh::Facts, obfuscated: Option<bool>) -> Self {
+        Self {
+            client_version: facts.banners.client.as_deref().map(escape::text),
+            server_version: facts.banners.server.as_deref().map(escape::text),
+            kex: facts.kex.as_deref(),
+            host_key_algorithm: facts.host_key_algorithm.as_deref(),
+            cipher: facts.cipher.as_deref(),
+            mac: facts.mac.as_deref(),
+            compression: facts.compression.as_deref(),
+            hassh: facts.hassh.as_deref(),
+            hassh_server: facts.hassh_server.as_deref(),
+            auth: None,
+            obfuscated_keystrokes: obfuscated,
+        }
+    }
+}
+
+/// Of an `rdp` session.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct RdpRecord {
+    /// Name in the connection cookie, most often the user's, escaped; null where there was none.
+    cookie: Option<String>,
+    /// Token that a load balancer gave to the client, escaped; null where there was none.
+    routing_token: Option<String>,
+    /// Security protocols that the client asked for, such as `tls` and `hybrid`; null where it did not negotiate.
+    requested_protocols: Option<Vec<String>>,
+    /// Security protocol that the server chose, `rdp` for RDP's own; null where it chose none or the answer was not captured.
+    selected_protocol: Option<String>,
+    /// Why the server refused, as MS-RDPBCGR names it; null where it did not.
+    negotiation_failure: Option<String>,
+    /// Name of the client's computer, escaped; null under TLS, which hides it.
+    client_name: Option<String>,
+    /// Keyboard layout as Windows numbers it, such as `0x00000409`; null under TLS, which hides it.
+    keyboard_layout: Option<String>,
+    /// Build number of the client; null under TLS, which hides it.
+    client_build: Option<u32>,
+    /// Width of the client's desktop in pixels; null under TLS, which hides it.
+    desktop_width: Option<u16>,
+    /// Height of the client's desktop in pixels; null under TLS, which hides it.
+    desktop_height: Option<u16>,
+    /// TLS version that the server chose, such as `TLS 1.3`; null without TLS, or where it was not captured.
+    tls_version: Option<&'static str>,
+    /// Name that the client asked for in TLS, escaped; null where there was none.
+    tls_server_name: Option<String>,
+}
+
+impl RdpRecord {
+    fn new(facts: &rdp::Facts) -> Self {
+        let client = facts.client.as_ref();
+        let (selected, failure) = match facts.answer {
+            Some(rdp::Answer::Selected(code)) => (Some(code), None),
+            Some(rdp::Answer::Silent) => (Some(0), None),
+            Some(rdp::Answer::Failed(code)) => (None, Some(code)),
+            None => (None, None),
+        };
+        Self {
+            cookie: facts.cookie.as_deref().map(escape::text),
+            routing_token: facts.routing_token.as_deref().map(escape::text),
+            requested_protocols: facts.requested.map(|bits| {
+                let mut names: Vec<String> =
+                    (0..u32::BITS).map(|bit| 1 << bit).filter(|bit| bits & bit != 0).map(security_protocol).collect();
+                if names.is_empty() {
+                    names.push(security_protocol(0));
+                }
+                names
+            }),
+            selected_protocol: selected.map(security_protocol),
+            negotiation_failure: failure.map(|code| match rdp::failure_name(code) {
+                Some(name) => name.to_owned(),
+                None => format!("code {code}"),
+            }),
+            client_name: client.map(|client| escape::text(client.name.as_bytes())),
+            keyboard_layout: client.map(|client| format!("{:#010x}", client.keyboard_layout)),
+            client_build: client.map(|client| client.build),
+            desktop_width: client.map(|client| client.size.0),
+            desktop_height: client.map(|client| client.size.1),
+            tls_version: facts.tls.as_ref().and_then(tls_version),
+            tls_server_name: facts.tls.as_ref().and_then(|tls| tls.server_name.as_deref()).map(escape::text),
+        }
+    }
+}
+
+/// The name of one security protocol.
+fn security_protocol(bit: u32) -> String {
+    rdp::security_protocol_name(bit).map_or_else(|| format!("{bit:#x}"), str::to_owned)
+}
+
+/// Of a `vnc` session.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct VncRecord {
+    /// Version in use, the lower of the two, such as `3.8`; null where it was not captured.
+    version: Option<String>,
+    /// Version that the client named; null where it was not captured.
+    client_version: Option<String>,
+    /// Version that the server named; null where it was not captured.
+    server_version: Option<String>,
+    /// Security type, such as `none`, `vnc`, `ard` or `vencrypt/tlsvnc`; `invalid` where the server refused; null where it was not
+    /// captured.
+    security_type: Option<String>,
+    /// Whether the client was let in; null where nothing said so, or not in clear.
+    security_ok: Option<bool>,
+    /// Name of the desktop, escaped; null where it was not captured, or is encrypted.
+    desktop_name: Option<String>,
+    /// Width of the desktop in pixels; null as `desktop_name`.
+    desktop_width: Option<u16>,
+    /// Height of the desktop in pixels; null as `desktop_name`.
+    desktop_height: Option<u16>,
+    /// Whether the client lets others stay connected; null as `desktop_name`.
+    shared: Option<bool>,
+    /// TLS version that the server chose, such as `TLS 1.2`; null without TLS, or where it was not captured.
+    tls_version: Option<&'static str>,
+}
+
+impl VncRecord {
+    fn new(facts: &vnc::Facts) -> Self {
+        let version = |version: vnc::Version| format!("{}.{}", version.major, version.minor);
+        Self {
+            version: facts.version.map(version),
+            client_version: facts.versions.client.map(version),
+            server_version: facts.versions.server.map(version),
+            security_type: facts.security_type.map(|code| security_type(code, facts.subtype)),
+            security_ok: facts.security_ok,
+            desktop_name: facts.desktop_name.as_deref().map(escape::text),
+            desktop_width: facts.size.map(|size| size.0),
+            desktop_height: facts.size.map(|size| size.1),
+            shared: facts.shared,
+            tls_version: facts.tls.as_ref().and_then(tls_version),
+        }
+    }
+}
+
+fn security_type(code: u8, subtype: Option<u32>) -> String {
+    let name = match vnc::type_name(code) {
+        Some(name) => name.to_owned(),
+        None => format!("type {code}"),
+    };
+    match subtype.map(|subtype| (subtype, vnc::subtype_name(subtype))) {
+        None => name,
+        Some((_, Some(subtype))) => format!("{name}/{subtype}"),
+        Some((subtype, None)) => format!("{name}/{subtype}"),
+    }
+}
+
+fn tls_version(tls: &tls::Facts) -> Option<&'static str> {
+    tls::version_name(tls.version?)
+}

@@ -1,0 +1,224 @@
+//! The decoder of one session, whatever its protocol: told apart by the first bytes.
+
+use super::{Standing, identify, rdp, rdp::Rdp, ssh, ssh::Ssh, vnc, vnc::Vnc};
+use crate::{
+    cue::Cue,
+    flow::{Data, PerSide, Side},
+    time::Span,
+};
+
+/// An application protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// SSH.
+    Ssh,
+    /// RDP over TCP.
+    Rdp,
+    /// VNC, the remote framebuffer protocol.
+    Vnc,
+}
+
+impl Protocol {
+    /// The name in records.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ssh => "ssh",
+            Self::Rdp => "rdp",
+            Self::Vnc => "vnc",
+        }
+    }
+}
+
+/// What was read of a session in clear.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Facts {
+    /// Of SSH.
+    Ssh(Box<ssh::Facts>),
+    /// Of RDP.
+    Rdp(Box<rdp::Facts>),
+    /// Of VNC.
+    Vnc(Box<vnc::Facts>),
+}
+
+impl Facts {
+    /// The protocol that they are of.
+    #[must_use]
+    pub const fn protocol(&self) -> Protocol {
+        match self {
+            Self::Ssh(_) => Protocol::Ssh,
+            Self::Rdp(_) => Protocol::Rdp,
+            Self::Vnc(_) => Protocol::Vnc,
+        }
+    }
+}
+
+impl Facts {
+    /// Replaces every name of a person or a machine by what `rename` makes of its kind and of it.
+    pub fn rename(&mut self, rename: impl Fn(&str, &str) -> String) {
+        let bytes = |kind: &str, name: &mut Option<Vec<u8>>| {
+            if let Some(name) = name {
+                *name = rename(kind, &String::from_utf8_lossy(name)).into_bytes();
+            }
+        };
+        match self {
+            Self::Ssh(_) => {}
+            Self::Rdp(facts) => {
+                bytes("cookie", &mut facts.cookie);
+                bytes("token", &mut facts.routing_token);
+                if let Some(client) = &mut facts.client {
+                    client.name = rename("host", &client.name);
+                }
+                facts.tls.iter_mut().for_each(|tls| bytes("host", &mut tls.server_name));
+            }
+            Self::Vnc(facts) => {
+                bytes("desktop", &mut facts.desktop_name);
+                facts.tls.iter_mut().for_each(|tls| bytes("host", &mut tls.server_name));
+            }
+        }
+    }
+}
+
+/// Decoder of one session, both directions.
+#[expect(clippy::large_enum_variant, reason = "most sessions are SSH, and each of their packets looks here")]
+#[derive(Clone, Debug)]
+pub enum Decoder {
+    /// Nothing was read yet; which side was captured from its beginning.
+    Unread(PerSide<bool>),
+    /// SSH.
+    Ssh(Ssh),
+    /// RDP.
+    Rdp(Box<Rdp>),
+    /// VNC.
+    Vnc(Box<Vnc>),
+}
+
+impl Decoder {
+    /// Of a session of which nothing was read; `from_start` says which side was captured from its beginning.
+    #[must_use]
+    pub const fn new(from_start: PerSide<bool>) -> Self {
+        Self::Unread(from_start)
+    }
+
+    /// Of an SSH session whose beginning was not captured.
+    #[must_use]
+    pub fn midstream() -> Self {
+        Self::Ssh(Ssh::midstream())
+    }
+
+    /// How sure it is that the session is of its protocol.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        match self {
+            Self::Unread(_) => Standing::Candidate,
+            Self::Ssh(ssh) => ssh.standing(),
+            Self::Rdp(rdp) => rdp.standing(),
+            Self::Vnc(vnc) => vnc.standing(),
+        }
+    }
+
+    /// Whether this session's keys can be told at all.
+    #[must_use]
+    pub fn keys_known(&self) -> bool {
+        match self {
+            Self::Unread(_) => false,
+            Self::Ssh(ssh) => ssh.lengths_known(),
+            Self::Rdp(rdp) => rdp.keys_known(),
+            Self::Vnc(vnc) => vnc.keys_known(),
+        }
+    }
+
+    /// Whether the protocol shows keys on their way down and up, and not what a terminal makes of them.
+    #[must_use]
+    pub const fn shows_releases(&self) -> bool {
+        matches!(self, Self::Rdp(_) | Self::Vnc(_))
+    }
+
+    /// Whether nothing of an SSH session can be told apart any more.
+    #[must_use]
+    pub const fn is_unreadable(&self) -> bool {
+        match self {
+            Self::Ssh(ssh) => ssh.is_unreadable(),
+            Self::Unread(_) | Self::Rdp(_) | Self::Vnc(_) => false,
+        }
+    }
+
+    /// Whether nothing more is read in clear: neither what this is nor who is who will change.
+    #[must_use]
+    pub const fn is_settled(&self) -> bool {
+        match self {
+            Self::Ssh(ssh) => ssh.is_settled(),
+            Self::Unread(_) | Self::Rdp(_) | Self::Vnc(_) => false,
+        }
+    }
+
+    /// Whether it matters what segments carry, besides how much it is.
+    #[must_use]
+    pub const fn reads_bytes(&self) -> bool {
+        match self {
+            Self::Ssh(ssh) => ssh.reads_bytes(),
+            Self::Unread(_) | Self::Rdp(_) | Self::Vnc(_) => true,
+        }
+    }
+
+    /// Whether what was said shows that client and server are the other way round; asked once, it swaps its own roles.
+    pub fn take_role_swap(&mut self) -> bool {
+        match self {
+            Self::Unread(_) | Self::Rdp(_) => false,
+            Self::Ssh(ssh) => ssh.take_role_swap(),
+            Self::Vnc(vnc) => vnc.take_role_swap(),
+        }
+    }
+
+    /// Whether the roles rest on what the two ends said.
+    #[must_use]
+    pub fn roles_known(&self) -> bool {
+        match self {
+            Self::Unread(_) => false,
+            Self::Ssh(ssh) => ssh.roles_known(),
+            Self::Rdp(rdp) => rdp.roles_known(),
+            Self::Vnc(vnc) => vnc.roles_known(),
+        }
+    }
+
+    /// What was read in clear; `None` before anything was.
+    #[must_use]
+    pub fn facts(&self) -> Option<Facts> {
+        Some(match self {
+            Self::Unread(_) => return None,
+            Self::Ssh(ssh) => Facts::Ssh(Box::new(ssh.facts())),
+            Self::Rdp(rdp) => Facts::Rdp(Box::new(rdp.facts())),
+            Self::Vnc(vnc) => Facts::Vnc(Box::new(vnc.facts())),
+        })
+    }
+
+    /// Takes the next bytes of one side and adds what they mean to `cues`. `rtt` is the client-side round trip, where known.
+    pub fn on_data(&mut self, side: Side, data: &Data<'_>, rtt: Option<Span>, cues: &mut Vec<Cue>) {
+        match self {
+            Self::Unread(from_start) => {
+                *self = match identify::protocol(data.bytes, side) {
+                    Some(Protocol::Rdp) => Self::Rdp(Box::default()),
+                    Some(Protocol::Vnc) => Self::Vnc(Box::default()),
+                    Some(Protocol::Ssh) | None => Self::Ssh(Ssh::new(*from_start)),
+                };
+                self.on_data(side, data, rtt, cues);
+            }
+            Self::Ssh(ssh) => ssh.on_data(side, data, rtt, cues),
+            Self::Rdp(rdp) => rdp.on_data(side, data, cues),
+            Self::Vnc(vnc) => vnc.on_data(side, data, cues),
+        }
+    }
+
+    /// Bytes of one side were not captured.
+    pub fn on_gap(&mut self, side: Side, cues: &mut Vec<Cue>) {
+        match self {
+            Self::Unread(from_start) => {
+                *self = Self::Ssh(Ssh::new(*from_start));
+                self.on_gap(side, cues);
+            }
+            Self::Ssh(ssh) => ssh.on_gap(side, cues),
+            Self::Rdp(rdp) => rdp.on_gap(side),
+            Self::Vnc(vnc) => vnc.on_gap(side),
+        }
+    }
+}

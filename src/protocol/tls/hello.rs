@@ -1,0 +1,105 @@
+//! ClientHello and ServerHello (RFC 8446 §4.1, 5246 §7.4.1).
+
+use crate::protocol::bytes::Bytes;
+
+const CLIENT_HELLO: u8 = 1;
+const SERVER_HELLO: u8 = 2;
+
+const SERVER_NAME: u16 = 0;
+const ALPN: u16 = 16;
+const ENCRYPT_THEN_MAC: u16 = 22;
+const SUPPORTED_VERSIONS: u16 = 43;
+
+/// Names kept of an offer, and bytes kept of each.
+const MAX_NAMES: usize = 8;
+const MAX_NAME: usize = 255;
+
+/// What a client says first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct ClientHello {
+    pub(super) server_name: Option<Vec<u8>>,
+    pub(super) alpn: Vec<Vec<u8>>,
+}
+
+/// What a server answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct ServerHello {
+    /// From the field that TLS 1.3 froze.
+    legacy_version: u16,
+    supported_version: Option<u16>,
+    pub(super) suite: u16,
+    /// RFC 7366.
+    pub(super) encrypt_then_mac: bool,
+}
+
+impl ClientHello {
+    /// Reads the handshake message, its four-byte header first.
+    pub(super) fn parse(message: &[u8]) -> Option<Self> {
+        let mut rest = body(message, CLIENT_HELLO)?;
+        rest.take(2 + 32)?;
+        rest.part8()?; // session identifier
+        rest.part16()?; // cipher suites
+        rest.part8()?; // compression methods
+        let mut hello = Self::default();
+        for_each_extension(rest, |kind, mut data| match kind {
+            SERVER_NAME => hello.server_name = host_name(data),
+            ALPN => {
+                let Some(mut names) = data.part16() else { return };
+                while let Some(name) = names.part8().filter(|_| hello.alpn.len() < MAX_NAMES) {
+                    hello.alpn.push(name.0.to_vec());
+                }
+            }
+            _ => {}
+        });
+        Some(hello)
+    }
+}
+
+impl ServerHello {
+    /// Reads the handshake message, its four-byte header first.
+    pub(super) fn parse(message: &[u8]) -> Option<Self> {
+        let mut rest = body(message, SERVER_HELLO)?;
+        let legacy_version = rest.u16()?;
+        rest.take(32)?;
+        rest.part8()?; // session identifier
+        let suite = rest.u16()?;
+        rest.u8()?; // compression method
+        let mut hello = Self { legacy_version, suite, ..Self::default() };
+        for_each_extension(rest, |kind, mut data| match kind {
+            SUPPORTED_VERSIONS => hello.supported_version = data.u16(),
+            ENCRYPT_THEN_MAC => hello.encrypt_then_mac = true,
+            _ => {}
+        });
+        Some(hello)
+    }
+
+    /// The version that was agreed on.
+    pub(super) fn version(&self) -> u16 {
+        self.supported_version.unwrap_or(self.legacy_version)
+    }
+}
+
+/// The body of a message of this kind, once it is whole.
+fn body(message: &[u8], kind: u8) -> Option<Bytes<'_>> {
+    let mut rest = Bytes(message);
+    if rest.u8()? != kind {
+        return None;
+    }
+    let len = rest.u24()?;
+    rest.take(len as usize).map(Bytes)
+}
+
+fn for_each_extension(mut rest: Bytes<'_>, mut each: impl FnMut(u16, Bytes<'_>)) {
+    let Some(mut extensions) = rest.part16() else { return };
+    while let (Some(kind), Some(data)) = (extensions.u16(), extensions.part16()) {
+        each(kind, data);
+    }
+}
+
+/// The first host name of a list (RFC 6066 §3).
+fn host_name(mut data: Bytes<'_>) -> Option<Vec<u8>> {
+    let mut list = data.part16()?;
+    let kind = list.u8()?;
+    let name = list.part16()?.0;
+    (kind == 0).then(|| name.iter().take(MAX_NAME).copied().collect())
+}

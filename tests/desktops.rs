@@ -1,0 +1,223 @@
+//! Remote desktops through the program: what is told of VNC and RDP sessions on any port, and of each key when it went down and
+//! up, though never which.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+#[path = "program/pcap.rs"]
+#[expect(dead_code, reason = "only some of its helpers are needed here")]
+mod pcap;
+#[expect(dead_code, reason = "only some of its helpers are needed here")]
+mod program;
+#[path = "program/traffic.rs"]
+#[expect(dead_code, reason = "only some of its helpers are needed here")]
+mod traffic;
+
+use std::{fs, net::Ipv4Addr};
+
+use pcap::Classic;
+use program::{keywitness, nanos, of};
+use serde_json::{Value, json};
+use traffic::{BEGIN, Traffic};
+
+const PLAIN: Classic = Classic { big_endian: false, microseconds: false };
+const CLIENT: (Ipv4Addr, u16) = (Ipv4Addr::new(203, 0, 113, 9), 40_000);
+const SERVER: (Ipv4Addr, u16) = (Ipv4Addr::new(198, 51, 100, 2), 7_777);
+
+/// A conversation that keeps its own sequence numbers.
+struct Talk {
+    traffic: Traffic,
+    next: [u32; 2],
+}
+
+use Speaker::{Client as C, Server as S};
+
+#[derive(Clone, Copy)]
+enum Speaker {
+    Client,
+    Server,
+}
+
+impl Talk {
+    /// Opened at time 0.
+    fn new() -> Self {
+        let mut traffic = Traffic(Vec::new());
+        traffic.tcp(0, CLIENT, SERVER, "S", 1_000, 0, b"");
+        traffic.tcp(1, SERVER, CLIENT, "SA", 5_000, 1_001, b"");
+        traffic.tcp(21, CLIENT, SERVER, "A", 1_001, 5_001, b"");
+        Self { traffic, next: [1_001, 5_001] }
+    }
+
+    fn say(&mut self, ms: u64, who: Speaker, bytes: &[u8]) {
+        let [client, server] = self.next;
+        let len = bytes.len() as u32;
+        match who {
+            C => {
+                self.traffic.tcp(ms, CLIENT, SERVER, "A", client, server, bytes);
+                self.next[0] += len;
+            }
+            S => {
+                self.traffic.tcp(ms, SERVER, CLIENT, "A", server, client, bytes);
+                self.next[1] += len;
+            }
+        }
+    }
+
+    /// What the program says of it.
+    fn analyze(&self, more: &[&str]) -> (Vec<Value>, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("capture.pcap");
+        fs::write(&file, PLAIN.write(&self.traffic.0)).unwrap();
+        let args = ["analyze", "--format", "ndjson", "--keystrokes=all", file.to_str().unwrap()];
+        let run = keywitness(args.into_iter().chain(more.iter().copied()));
+        assert_eq!((run.status, run.stderr.as_str()), (0, ""));
+        (run.records(), run.stdout)
+    }
+}
+
+/// Somebody types: (milliseconds, down), in order; intervals and holds differ, and some keys overlap.
+fn typing() -> Vec<(u64, bool)> {
+    let mut events = Vec::new();
+    let mut ms = 2_000;
+    for i in 0..50_u64 {
+        ms += 90 + (i * 37) % 160;
+        events.push((ms, true));
+        events.push((ms + 60 + (i * 13) % 55, false));
+    }
+    events.sort_unstable();
+    events
+}
+
+/// Times and kinds of the keystrokes, in milliseconds since the beginning.
+fn keys(records: &[Value]) -> Vec<(u64, String)> {
+    let begin = i64::try_from(BEGIN).unwrap();
+    let ms = |key: &Value| u64::try_from((nanos(&key["time"]) - begin) / 1_000_000).unwrap();
+    of(records, "keystroke").iter().map(|key| (ms(key), key["kind"].as_str().unwrap().to_owned())).collect()
+}
+
+fn expected(typed: &[(u64, bool)]) -> Vec<(u64, String)> {
+    typed.iter().map(|(ms, down)| (*ms, if *down { "press" } else { "release" }.to_owned())).collect()
+}
+
+/// A VNC session in clear, with a moving pointer, in which the key with the name 0x5a5a is typed.
+fn vnc() -> Talk {
+    let mut talk = Talk::new();
+    talk.say(30, S, b"RFB 003.008\n");
+    talk.say(50, C, b"RFB 003.008\n");
+    talk.say(51, S, &[1, 2]);
+    talk.say(70, C, &[2]);
+    talk.say(71, S, &[7; 16]);
+    talk.say(90, C, &[8; 16]);
+    talk.say(91, S, &[0; 4]);
+    talk.say(110, C, &[1]);
+    talk.say(111, S, b"\x03\x20\x02\x58................\0\0\0\x05lab\n1");
+    for i in 0..100 {
+        talk.say(200 + 16 * i, C, &[5, 0, 0, 9, 0, i as u8]);
+    }
+    for (ms, down) in typing() {
+        talk.say(ms, C, &[255, 0, 0, u8::from(down), 0, 0, 0x5a, 0x5a, 0, 0, 0x5a, 0x5a]);
+        if down {
+            talk.say(ms + 9, S, &[0; 60]);
+        }
+    }
+    talk
+}
+
+#[test]
+fn keys_of_a_vnc_session_in_clear_are_exact() {
+    let (records, text) = vnc().analyze(&[]);
+    let session = of(&records, "session")[0].clone();
+    assert_eq!((&session["protocol"], &session["identified_by"]), (&json!("vnc"), &json!("handshake")));
+    assert_eq!(
+        session["details"],
+        json!({
+            "version": "3.8", "client_version": "3.8", "server_version": "3.8", "security_type": "vnc", "security_ok": true,
+            "desktop_name": "lab\\u{a}1", "desktop_width": 800, "desktop_height": 600, "shared": true, "tls_version": null,
+        })
+    );
+    assert_eq!(keys(&records), expected(&typing()));
+    let keystrokes = &session["keystrokes"];
+    assert_eq!((&keystrokes["presses"], &keystrokes["releases"], &keystrokes["repeats"]), (&json!(50), &json!(50), &json!(0)));
+    assert_eq!((&keystrokes["method"], &keystrokes["hold_ms"]["samples"]), (&json!("message"), &json!(50)));
+    assert_eq!(keystrokes["echo_ms"]["p50"], json!(9.0));
+    let name = 0x5a5a_u32;
+    let told = [name.to_string(), format!("{name:x}"), "ZZ".to_owned()];
+    assert!(told.iter().all(|told| !text.contains(told)), "which key it was is not told");
+}
+
+/// An RDP session inside TLS 1.2, AES-GCM: records of a client's keys and of its mouse, as FreeRDP sends them.
+fn rdp() -> Talk {
+    let record = |content: usize| {
+        let len = content + 24;
+        [&[23, 3, 3, 0, len as u8][..], &vec![0xaa; len]].concat()
+    };
+    let mut hello = vec![22, 3, 3, 0, 42, 2, 0, 0, 38, 3, 3];
+    hello.extend([7; 32]);
+    hello.extend([0, 0xc0, 0x30, 0]);
+    let mut talk = Talk::new();
+    talk.say(30, C, b"\x03\0\0\x2a\x25\xe0\0\0\0\0\0Cookie: mstshash=jdoe\r\n\x01\0\x08\0\x03\0\0\0");
+    talk.say(31, S, &[3, 0, 0, 19, 14, 0xd0, 0, 0, 0, 0, 0, 2, 0, 8, 0, 1, 0, 0, 0]);
+    talk.say(52, S, &hello);
+    talk.say(80, C, &record(12));
+    talk.say(90, C, &record(4)); // the lock keys
+    for i in 0..100 {
+        talk.say(200 + 16 * i, C, &record(10)); // the mouse
+    }
+    for (ms, down) in typing() {
+        talk.say(ms, C, &record(5));
+        if down {
+            talk.say(ms + 9, S, &record(60));
+        }
+    }
+    talk
+}
+
+#[test]
+fn keys_of_an_rdp_session_are_told_from_its_mouse_and_downs_from_ups() {
+    let (records, _) = rdp().analyze(&[]);
+    let session = of(&records, "session")[0].clone();
+    let details = &session["details"];
+    assert_eq!((&session["protocol"], &details["cookie"]), (&json!("rdp"), &json!("jdoe")));
+    assert_eq!((&details["requested_protocols"], &details["selected_protocol"]), (&json!(["tls", "hybrid"]), &json!("tls")));
+    assert_eq!((&details["tls_version"], &details["client_name"]), (&json!("TLS 1.2"), &Value::Null));
+    let (found, typed) = (keys(&records), expected(&typing()));
+    assert_eq!(found.len(), typed.len(), "each key, and nothing of the mouse");
+    let wrong = found.iter().zip(&typed).filter(|(found, typed)| found != typed).count();
+    assert!(wrong <= 2, "{wrong} of {} are wrong", typed.len());
+    assert_eq!(session["keystrokes"]["method"], "record_size+rhythm");
+}
+
+#[test]
+fn whoever_wants_no_keystrokes_gets_the_same_summary() {
+    for talk in [vnc(), rdp()] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("capture.pcap");
+        fs::write(&file, PLAIN.write(&talk.traffic.0)).unwrap();
+        let run = keywitness(["analyze", "--format", "ndjson", file.to_str().unwrap()]);
+        let (records, wanted) = (run.records(), talk.analyze(&[]).0);
+        assert_eq!(of(&records, "session")[0]["keystrokes"], of(&wanted, "session")[0]["keystrokes"]);
+    }
+}
+
+#[test]
+fn a_claim_is_found_by_the_name_in_the_cookie() {
+    let folder = tempfile::tempdir().unwrap();
+    let claims = folder.path().join("claims.csv");
+    fs::write(&claims, "identity,place,rdp_cookie\njohn,\"Boise, US\",jdoe\n").unwrap();
+    let more = ["--claims", claims.to_str().unwrap(), "--sensor", "Seattle, US"];
+    let (records, _) = rdp().analyze(&more);
+    assert_eq!(of(&records, "session")[0]["claim"]["identity"], "john");
+    let (records, _) = vnc().analyze(&more);
+    assert_eq!(of(&records, "session")[0]["claim"], Value::Null);
+}
+
+#[test]
+fn under_pseudonyms_no_name_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key");
+    fs::write(&key, "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n").unwrap();
+    #[cfg(unix)]
+    fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    for (talk, name) in [(rdp(), "jdoe"), (vnc(), "lab\\\\u{a}1")] {
+        assert!(talk.analyze(&[]).1.contains(name));
+        assert!(!talk.analyze(&["--pseudonymize", key.to_str().unwrap()]).1.contains(name));
+    }
+}
