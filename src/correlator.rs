@@ -203,7 +203,7 @@ pub fn subject(report: &SessionReport) -> Subject {
         client: report.client_ip(),
         server: report.endpoints.server.ip,
         mac: report.mac.client,
-        vlan: report.encapsulation.vlan,
+        vlan: report.encapsulation.vlan(),
         start: report.start,
     }
 }
