@@ -209,7 +209,7 @@ pub fn subject(report: &SessionReport) -> Subject<'_> {
         client: report.client_ip(),
         server: report.endpoints.server.ip,
         mac: report.mac.client,
-        vlan: report.encapsulation.vlan,
+        vlan: report.encapsulation.vlan(),
         rdp_cookie,
         vnc_desktop,
         start: report.start,

@@ -218,7 +218,7 @@ impl Engine {
         match &packet.transport {
             Transport::Tcp(segment) => self.handle_tcp(frame, &packet, segment, address),
             Transport::Udp(datagram) => self.handle_udp(frame, &packet, *datagram, address),
-            Transport::Fragment(_) | Transport::Gre(_) | Transport::Other(_) => self.handle_unusual(frame),
+            Transport::Fragment(_) | Transport::Tunnel(_) | Transport::Other(_) => self.handle_unusual(frame),
         }
     }
 
@@ -331,7 +331,7 @@ impl Engine {
 
     /// The VLAN of a packet, where it parts flows.
     fn key_vlan(&self, packet: &Packet<'_>) -> Option<u16> {
-        packet.encapsulation.vlan.filter(|_| self.limits.vlan_in_key)
+        packet.encapsulation.vlan().filter(|_| self.limits.vlan_in_key)
     }
 
     fn handle_udp(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, datagram: UdpDatagram, address: &Address) {

@@ -21,7 +21,7 @@
 //! * [`time`]: capture time in integer nanoseconds; there is no `now()`.
 //! * [`capture`]: pcap and pcapng files and streams, also compressed, and folders of them; several inputs merged by time. Hands
 //!   on batches of frames by reference. [`capture::live`] does so for interfaces, with a thread each.
-//! * [`wire`]: bytes to views: link types, IP with extension headers, GRE tunnels, TCP with options.
+//! * [`wire`]: bytes to views: link types, tags, labels and tunnels, IP with extension headers, TCP with options.
 //! * [`flow`]: which packets belong together, and which fragments of one; which end is the client and on what evidence, streams with gaps.
 //! * [`cue`]: the words that `protocol` and `measure` share.
 //! * [`protocol`]: what a session's bytes and lengths say: [`protocol::ssh`], [`protocol::rdp`], [`protocol::vnc`], and [`protocol::tls`]

@@ -6,6 +6,8 @@ mod common;
 #[path = "common/pcaps.rs"]
 mod pcaps;
 
+#[path = "cut/encapsulated.rs"]
+mod encapsulated;
 #[path = "cut/tunnelled.rs"]
 mod tunnelled;
 #[path = "cut/wrapped.rs"]

@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use criterion::{Criterion, Throughput};
 use etherparse::{IpNumber, PacketBuilder};
-use keywitness::wire::{Frame, Transport, decode, decode_gre};
+use keywitness::wire::{Frame, Transport, decode, decode_tunnel};
 
 use crate::{recording::Recording, traffic::Kind};
 
@@ -39,7 +39,7 @@ pub(crate) fn stage(criterion: &mut Criterion) {
 fn is_decoded(frame: &Frame<'_>) -> bool {
     let Ok(packet) = decode(frame) else { return false };
     match &packet.transport {
-        Transport::Gre(gre) => decode_gre(frame, &packet, gre).is_ok_and(|inner| has_ports(&inner.transport)),
+        Transport::Tunnel(tunnel) => decode_tunnel(frame, &packet, tunnel).is_ok_and(|inner| has_ports(&inner.transport)),
         transport => has_ports(transport),
     }
 }

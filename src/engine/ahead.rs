@@ -5,7 +5,7 @@
 use super::{Engine, candidate::Candidate};
 use crate::{
     flow::{End, FlowId, FlowKey, FlowTable, KeyHash, Share, TransportKind},
-    wire::{Encapsulation, Frame, Packet, Transport, peek},
+    wire::{Frame, Packet, Transport, peek},
 };
 
 /// Frames that take a step together: memory answers in the time that about ten take.
@@ -115,11 +115,11 @@ impl Address {
         let (src_port, dst_port, kind) = match &packet.transport {
             Transport::Tcp(segment) => (segment.src_port, segment.dst_port, TransportKind::Tcp),
             Transport::Udp(datagram) => (datagram.src_port, datagram.dst_port, TransportKind::Udp),
-            Transport::Fragment(_) | Transport::Gre(_) | Transport::Other(_) => return None,
+            Transport::Fragment(_) | Transport::Tunnel(_) | Transport::Other(_) => return None,
         };
         let (key, sender) = FlowKey::of((packet.ip.source, src_port), (packet.ip.destination, dst_port), kind);
-        let Encapsulation { vlan, gre } = packet.encapsulation;
-        let key = key.on_vlan(vlan.filter(|_| vlan_in_key)).in_tunnel(gre);
+        let around = &packet.encapsulation;
+        let key = key.on_vlan(around.vlan().filter(|_| vlan_in_key)).in_network(around.network());
         Some(Self { key, hash: table.hash(&key), sender, flow: None })
     }
 }

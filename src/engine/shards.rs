@@ -6,7 +6,7 @@ use crate::{
     flow::{Attached, End, FlowId, Kept, Opening, SHARDS, Shard, Side, per_shard},
     observation::SessionState,
     time::Timestamp,
-    wire::{Encapsulation, Frame, Packet, TcpSegment},
+    wire::{Frame, Packet, TcpSegment},
 };
 
 /// What is held of one shard.
@@ -144,8 +144,7 @@ impl Engine {
             self.counters.dropped_flows += 1;
             return;
         }
-        let encapsulation = Encapsulation { vlan: opening.vlan(), gre: None };
-        let mut candidate = Candidate::new(time, opening.input, encapsulation, ClockOfFlow::since(opening.note));
+        let mut candidate = Candidate::new(time, opening.input, opening.encapsulation(), ClockOfFlow::since(opening.note));
         opening.replay(time, |segment, envelope| candidate.take(&self.clock, Side::Client, segment, &envelope));
         flow.attached = Some(Box::new(candidate));
         self.shards.add_candidate(shard);

@@ -3,7 +3,7 @@
 use super::{Engine, ahead::Address};
 use crate::{
     flow::{FragmentKey, Joined},
-    wire::{Fragment, Frame, Gre, Packet, Transport, decode, decode_gre, decode_reassembled},
+    wire::{Fragment, Frame, Packet, Transport, Tunnel, decode, decode_reassembled, decode_tunnel},
 };
 
 impl Engine {
@@ -26,8 +26,8 @@ impl Engine {
 
     /// What a tunnel carries is a packet like any other; the frame around it is as long as it was.
     #[cold]
-    fn handle_gre(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, gre: &Gre<'_>) {
-        match decode_gre(frame, packet, gre) {
+    fn handle_tunnel(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, tunnel: &Tunnel<'_>) {
+        match decode_tunnel(frame, packet, tunnel) {
             Ok(inner) => self.handle_packet(frame, &inner),
             Err(reason) => self.note_undecoded(reason),
         }
@@ -51,7 +51,7 @@ impl Engine {
             (Transport::Tcp(segment), Some(address)) => self.handle_tcp(frame, packet, segment, address),
             (Transport::Udp(datagram), Some(address)) => self.handle_udp(frame, packet, *datagram, address),
             (Transport::Fragment(fragment), _) => self.handle_fragment(frame, packet, fragment),
-            (Transport::Gre(gre), _) => self.handle_gre(frame, packet, gre),
+            (Transport::Tunnel(tunnel), _) => self.handle_tunnel(frame, packet, tunnel),
             (Transport::Other(reason), _) => self.note_undecoded(*reason),
             (Transport::Tcp(_) | Transport::Udp(_), None) => {} // they have one
         }

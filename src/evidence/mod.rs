@@ -13,7 +13,7 @@ pub use self::keeper::{SliceKeeper, SliceLimits};
 use self::rewrite::Rewriter;
 use crate::{
     pseudonym::Pseudonyms,
-    wire::{Frame, Layout, LinkType},
+    wire::{Envelope, Frame, Layout, LinkType, WrapperKind},
 };
 
 /// Bytes of a record's header in a capture file.
@@ -70,7 +70,7 @@ impl Slice {
         let mut rest = rest.as_mut_slice();
         while let Some((record, others)) = rest.split_at_mut_checked(record_len(rest.iter())) {
             let Some((header, bytes)) = record.split_at_mut_checked(RECORD) else { break };
-            if rewriter.rewrite(self.link, bytes).is_some() {
+            if rewriter.rewrite(self.link, bytes, original_len(header)).is_some() {
                 slice.first.extend_from_slice(header);
                 slice.first.extend_from_slice(bytes);
                 slice.kept += 1;
@@ -106,7 +106,7 @@ fn record_len<'a>(bytes: impl Iterator<Item = &'a u8>) -> usize {
 
 /// Writes the record of a frame: its headers, and none for a frame without TCP's or outside of the years that the format knows.
 fn write_record(frame: &Frame<'_>, has_payload: bool, record: &mut Vec<u8>) -> Option<()> {
-    let layout = Layout::of(frame.link, frame.bytes)?;
+    let layout = Layout::of(frame.link, frame.bytes, frame.original_len)?;
     let headers = frame.bytes.get(..layout.tcp.end)?;
     let nanos = frame.time.as_nanos();
     let seconds = u32::try_from(nanos.div_euclid(1_000_000_000)).ok()?;
@@ -119,16 +119,28 @@ fn write_record(frame: &Frame<'_>, has_payload: bool, record: &mut Vec<u8>) -> O
     if has_payload {
         record.get_mut(RECORD + layout.tcp.start + CHECKSUM..)?.get_mut(..2)?.fill(0);
     }
-    for tunnel in &layout.tunnels {
-        blank_tunnel(record.get_mut(RECORD..)?.get_mut(tunnel.gre.clone())?)?;
+    for envelope in &layout.envelopes {
+        blank_checksums(envelope, record.get_mut(RECORD..)?)?;
     }
     Some(())
 }
 
-/// Leaves the checksum of a GRE header out, where it has one (RFC 2784 §2.1): it is over all that the tunnel carries.
-fn blank_tunnel(gre: &mut [u8]) -> Option<()> {
-    if gre.first()? & 0x80 != 0 {
-        gre.get_mut(4..6)?.fill(0);
+/// Length of a record's frame on the wire in bytes.
+fn original_len(header: &[u8]) -> u32 {
+    header.get(12..16).and_then(|bytes| bytes.first_chunk()).map_or(0, |bytes| u32::from_le_bytes(*bytes))
+}
+
+/// Leaves the checksums around a tunnel out: they are over all that it carries. Such are UDP's, and that of a GRE header that has one
+/// (RFC 2784 §2.1).
+fn blank_checksums(envelope: &Envelope, frame: &mut [u8]) -> Option<()> {
+    if !envelope.udp.is_empty() {
+        frame.get_mut(envelope.udp.clone())?.get_mut(6..8)?.fill(0);
+    }
+    if matches!(envelope.kind, Some(WrapperKind::Gre | WrapperKind::Erspan)) {
+        let gre = frame.get_mut(envelope.wrapper.clone())?;
+        if gre.first()? & 0x80 != 0 {
+            gre.get_mut(4..6)?.fill(0);
+        }
     }
     Some(())
 }

@@ -11,7 +11,7 @@ use etherparse::{checksum::Sum16BitWords, ip_number};
 use super::CHECKSUM;
 use crate::{
     pseudonym::Pseudonyms,
-    wire::{Envelope, Layout, LinkType},
+    wire::{Envelope, Layout, LinkType, WrapperKind},
 };
 
 /// Length of an IPv4 header without options in bytes (RFC 791 §3.1).
@@ -31,16 +31,16 @@ impl<'a> Rewriter<'a> {
         Self { pseudonyms, addresses: HashMap::new() }
     }
 
-    /// Changes the headers of a frame; `None` where something is not where it should be, and the bytes are of no use then.
-    pub(super) fn rewrite(&mut self, link: LinkType, bytes: &mut [u8]) -> Option<()> {
-        let layout = Layout::of(link, bytes)?;
-        for envelope in layout.envelopes() {
+    /// Changes the headers of a frame of `original_len` bytes on the wire; `None` where something is not where it should be, and the bytes are of no use then.
+    pub(super) fn rewrite(&mut self, link: LinkType, bytes: &mut [u8], original_len: u32) -> Option<()> {
+        let layout = Layout::of(link, bytes, original_len)?;
+        for envelope in &layout.envelopes {
             self.envelope(envelope, bytes)?;
         }
         let (before, tcp) = bytes.get_mut(..layout.tcp.end)?.split_at_mut_checked(layout.tcp.start)?;
         blank_options(tcp.get_mut(TCP..)?);
         tcp.get_mut(CHECKSUM..CHECKSUM + 2)?.fill(0);
-        let ip = layout.inner.ip;
+        let ip = layout.envelopes.last()?.ip.clone();
         if let Some(sum) = checksum(before.get(ip.start..)?, ip.len(), tcp) {
             tcp.get_mut(CHECKSUM..CHECKSUM + 2)?.copy_from_slice(&sum);
         }
@@ -51,22 +51,30 @@ impl<'a> Rewriter<'a> {
     fn envelope(&mut self, envelope: &Envelope, bytes: &mut [u8]) -> Option<()> {
         let link = bytes.get_mut(envelope.start..)?;
         match envelope.link {
-            LinkType::Ethernet => {
+            Some(LinkType::Ethernet) => {
                 self.mac(link.get_mut(..6)?)?;
                 self.mac(link.get_mut(6..12)?)?;
             }
-            LinkType::LinuxSll => self.cooked(link, 4..6, 6..14)?,
-            LinkType::LinuxSll2 => self.cooked(link, 11..12, 12..20)?,
-            LinkType::RawIp | LinkType::Null | LinkType::Loop => {}
-            LinkType::Unknown(_) => return None,
+            Some(LinkType::LinuxSll) => self.cooked(link, 4..6, 6..14)?,
+            Some(LinkType::LinuxSll2) => self.cooked(link, 11..12, 12..20)?,
+            Some(LinkType::Unknown(_)) => return None,
+            Some(_) | None => {} // no address
         }
         for tag in &envelope.macsec {
             blank_channel(bytes.get_mut(tag.clone())?)?;
         }
-        self.ip(bytes.get_mut(envelope.ip.clone())?)?;
+        if !envelope.ip.is_empty() {
+            self.ip(bytes.get_mut(envelope.ip.clone())?)?;
+        }
         for extension in &envelope.extensions {
             // What follows and how long it is stays; zeros are valid in each: padding, no segments left, the only fragment.
             bytes.get_mut(extension.clone())?.get_mut(2..)?.fill(0);
+        }
+        let wrapper = bytes.get_mut(envelope.wrapper.clone())?;
+        match envelope.kind {
+            Some(WrapperKind::Geneve) => wrapper.get_mut(8..)?.fill(0), // options: zeros are such, of no length
+            Some(WrapperKind::Gtp) => blank_extensions(wrapper.get_mut(8..)?),
+            _ => {}
         }
         Some(())
     }
@@ -131,6 +139,18 @@ fn checksum(ip: &[u8], fixed: usize, tcp: &[u8]) -> Option<[u8; 2]> {
     let [_, _, high, low] = (tcp.len() as u32).to_be_bytes(); // 60 at most
     let sum = Sum16BitWords::new().add_slice(addresses).add_2bytes([0, ip_number::TCP.0]).add_2bytes([high, low]);
     Some(sum.add_slice(tcp).ones_complement().to_ne_bytes())
+}
+
+/// Leaves the content of GTP's extension headers out; each begins with its length in words and ends with the type of the next
+/// (TS 29.281 §5.2.1). They stand behind four bytes, the last of which is the first's type.
+fn blank_extensions(bytes: &mut [u8]) {
+    let mut rest = bytes.get_mut(4..).unwrap_or_default();
+    while let Some(length) = rest.first().map(|words| 4 * usize::from(*words)).filter(|length| (4..=rest.len()).contains(length))
+    {
+        let (extension, others) = std::mem::take(&mut rest).split_at_mut(length);
+        extension.get_mut(1..length - 1).unwrap_or_default().fill(0);
+        rest = others;
+    }
 }
 
 /// The secure channel identifier, where a MACsec tag has one: a hardware address and a port (IEEE 802.1AE §9.9).

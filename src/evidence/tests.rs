@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     time::Timestamp,
-    wire::{Ip, MacPair, Packet, Transport, decode, decode_gre},
+    wire::{Ip, MacPair, Packet, Transport, decode, decode_tunnel},
 };
 
 const MACS: [[u8; 6]; 2] = [[0x02, 0xaa, 0xbb, 0xcc, 0xdd, 0x01], [0x02, 0xaa, 0xbb, 0xcc, 0xdd, 0x02]];
@@ -83,11 +83,21 @@ fn in_tunnel(gre: &[u8], packet: &[u8]) -> Vec<u8> {
     bytes
 }
 
+/// A UDP tunnel whose ends are those of the session.
+fn in_udp(port: u16, header: &[u8], packet: &[u8]) -> Vec<u8> {
+    let length = (8 + header.len() + packet.len()) as u16;
+    let udp = [&[0xc0, 1], &port.to_be_bytes()[..], &length.to_be_bytes(), &[0, 0]].concat();
+    let mut bytes = Vec::new();
+    let builder = PacketBuilder::ethernet2(MACS[0], MACS[1]).ip(ipv4());
+    builder.write(&mut bytes, ip_number::UDP, &[&udp, header, packet].concat()).unwrap();
+    bytes
+}
+
 /// What is in a frame, out of all tunnels.
 fn unwrapped<'a>(frame: &Frame<'a>) -> Packet<'a> {
     let mut packet = decode(frame).unwrap();
-    while let Transport::Gre(gre) = packet.transport {
-        packet = decode_gre(frame, &packet, &gre).unwrap();
+    while let Transport::Tunnel(tunnel) = packet.transport {
+        packet = decode_tunnel(frame, &packet, &tunnel).unwrap();
     }
     packet
 }
@@ -97,11 +107,21 @@ fn frames(payload: &[u8]) -> Vec<(LinkType, Vec<u8>)> {
     let (four, six) = (ethernet(ipv4(), payload), ethernet(ipv6(), payload));
     let cooked = |length: u8| [&[0, 0, 0, 1, 0, length][..], &MACS[0], &[0, 0, 8, 0]].concat();
     let tunnel = [&[0, 0, 3, 0, 0, 4][..], &V4[0].octets(), &V4[1].octets(), &[8, 0]].concat();
+    let option = [V4[0].octets(), V4[1].octets()].concat();
+    let length = ((12 + four.len() - 14) as u16).to_be_bytes();
+    let gtp = [&[0x34, 0xff, length[0], length[1], 0, 0, 0, 9, 0, 0, 0, 0xc0, 2, 0], &option[..4], &[0, 0]].concat();
     let cooked2 = [&[0x86, 0xdd, 0, 0, 0, 0, 0, 3, 0, 1, 0, 6][..], &MACS[0], &[0, 0]].concat();
     vec![
         (LinkType::Ethernet, in_tunnel(&[0x90, 0, 8, 0, 1, 2, 0, 0, 0, 0, 0, 3], &four[14..])),
         (LinkType::Ethernet, in_tunnel(&[0x20, 0, 0x65, 0x58, 0, 0, 0, 77], &six)),
         (LinkType::Ethernet, in_tunnel(&[0, 0, 8, 0], &in_tunnel(&[0, 0, 0x86, 0xdd], &six[14..])[14..])),
+        (LinkType::Ethernet, in_udp(4789, &[8, 0, 0, 0, 0, 0, 42, 0], &four)),
+        (LinkType::Ethernet, in_udp(6081, &[&[3, 0, 0x65, 0x58, 0, 0, 42, 0, 1, 2, 3, 2][..], &option].concat(), &six)),
+        (LinkType::Ethernet, in_udp(2152, &gtp, &four[14..])),
+        (LinkType::Ethernet, in_tunnel(&[&[0x10, 0, 0x88, 0xbe, 0, 0, 0, 1, 0x10, 1, 0, 9][..], &[0; 4]].concat(), &four)),
+        (LinkType::Ethernet, [&four[..12], &[0x88, 0x47, 0, 6, 0x41, 64, 0, 0, 0, 0], &six].concat()),
+        (LinkType::Ethernet, [&four[..12], &[0x88, 0x64, 0x11, 0, 0, 9, 0, 99, 0, 0x21], &four[14..]].concat()),
+        (LinkType::Ethernet, [&four[..12], &[0x89, 0x26, 0, 0, 0, 5], &four[12..]].concat()),
         (LinkType::Ethernet, double_vlan(ipv4(), payload)),
         (LinkType::Ethernet, double_vlan(ipv6(), payload)),
         (LinkType::Ethernet, macsec(payload)),
@@ -200,9 +220,9 @@ fn checksums_of_what_has_no_payload_are_right() {
     for (link, bytes) in frames(b"") {
         let kept = slice(SliceLimits::default(), &[frame(link, &bytes, 0)]).pseudonymized(&pseudonyms());
         let headers = &records(&kept)[0].3;
-        let layout = Layout::of(link, headers).unwrap();
+        let layout = Layout::of(link, headers, bytes.len() as u32).unwrap();
         let tcp = etherparse::TcpHeaderSlice::from_slice(&headers[layout.tcp.clone()]).unwrap();
-        let ip = &headers[layout.inner.ip.clone()];
+        let ip = &headers[layout.envelopes.last().unwrap().ip.clone()];
         let right = if ip[0] >> 4 == 4 {
             let ip = etherparse::Ipv4HeaderSlice::from_slice(ip).unwrap();
             assert_eq!(ip.header_checksum(), ip.to_header().calc_header_checksum(), "{link:?}");

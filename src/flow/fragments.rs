@@ -11,7 +11,7 @@ use foldhash::quality::RandomState;
 
 use crate::{
     time::{Span, Timestamp},
-    wire::{Fragment, Ip, Packet},
+    wire::{Fragment, Ip, Network, Packet},
 };
 
 /// Copies of a packet that came together this long ago, or less, are passed over: as long as a mirror's copies of whole packets
@@ -52,7 +52,7 @@ pub struct FragmentKey {
     identification: u32,
     protocol: u8,
     vlan: Option<u16>,
-    gre: Option<u32>,
+    network: Network,
 }
 
 impl FragmentKey {
@@ -61,8 +61,8 @@ impl FragmentKey {
     pub fn of(packet: &Packet<'_>, fragment: &Fragment<'_>, vlan: Option<u16>) -> Self {
         let (source, destination) = (packet.ip.source, packet.ip.destination);
         let protocol = if source.is_ipv6() { 0 } else { fragment.protocol };
-        let gre = packet.encapsulation.gre.and_then(|tunnel| tunnel.key);
-        Self { source, destination, identification: fragment.identification, protocol, vlan, gre }
+        let network = packet.encapsulation.network();
+        Self { source, destination, identification: fragment.identification, protocol, vlan, network }
     }
 }
 

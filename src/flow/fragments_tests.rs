@@ -6,7 +6,7 @@ fn at(millis: i64) -> Timestamp {
 
 fn key(n: u32) -> FragmentKey {
     let [source, destination] = [1, 2].map(|last| Ip::v4([192, 0, 2, last]));
-    FragmentKey { source, destination, identification: n, protocol: 6, vlan: None, gre: None }
+    FragmentKey { source, destination, identification: n, protocol: 6, vlan: None, network: Network::default() }
 }
 
 /// Bytes that tell their place.

@@ -23,6 +23,10 @@ const REORDER_WINDOW: Span = Span::from_millis(3);
 /// the same ones again.
 pub(super) const RECENT: usize = 4;
 
+/// Packets of a sender among which a remote mirror's late copy is looked for by its identification. One that draws lots hits them
+/// once in a thousand times.
+const LATE_COPIES: u16 = 64;
+
 /// How a segment stands to what was seen of its direction before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Arrival {
@@ -96,6 +100,12 @@ pub(super) struct Mark {
     micros: u32,
 }
 
+/// How soon a segment comes again that was copied and not sent again. Handshakes are sent again after a second (RFC 6298 §2.1).
+pub(super) fn copy_window(segment: &TcpSegment<'_>, identification: u16) -> Span {
+    let is_soon = identification == 0 && !segment.flags.has(TcpFlags::SYN);
+    if is_soon { COPY_WINDOW_NO_ID } else { COPY_WINDOW }
+}
+
 impl Mark {
     pub(super) fn of(segment: &TcpSegment<'_>, identification: u16, time: Timestamp) -> Self {
         let head = u32::from(identification) << 16 | u32::from(segment.window);
@@ -107,9 +117,8 @@ impl Mark {
         Self { hash: hash as u32 | 1, micros: time.as_nanos().div_euclid(1_000) as u32 }
     }
 
-    /// Whether this is the frame of `before` once more.
-    pub(super) fn copies(self, before: Self, identification: u16) -> bool {
-        let window = if identification == 0 { COPY_WINDOW_NO_ID } else { COPY_WINDOW };
+    /// Whether this is the frame of `before` once more, if it comes within `window`.
+    pub(super) fn copies(self, before: Self, window: Span) -> bool {
         let apart = (self.micros.wrapping_sub(before.micros) as i32).unsigned_abs();
         self.hash == before.hash && u64::from(apart) <= window.as_micros()
     }
@@ -119,12 +128,17 @@ impl Half {
     /// Takes a segment into account and says how it stands. `frame_len` is the frame's length on the wire.
     pub fn observe(&mut self, segment: &TcpSegment<'_>, identification: u16, time: Timestamp, frame_len: u32) -> Arrival {
         let mark = Mark::of(segment, identification, time);
-        if self.recent.iter().any(|&before| mark.copies(before, identification)) {
+        let window = copy_window(segment, identification);
+        if self.recent.iter().any(|&before| mark.copies(before, window)) {
             self.traffic.duplicated = self.traffic.duplicated.saturating_add(1);
             return Arrival::Duplicate;
         }
         let arrival = self.place(segment, identification, time);
         match arrival {
+            Arrival::Bare if self.left_long_before_the_last(identification, time) => {
+                self.traffic.duplicated = self.traffic.duplicated.saturating_add(1);
+                return Arrival::Duplicate;
+            }
             Arrival::OutOfOrder => self.traffic.out_of_order = self.traffic.out_of_order.saturating_add(1),
             Arrival::Retransmitted if self.left_before_the_last(identification, time) => {
                 // Bytes that were seen, in a packet that left before the last one: a mirror's copy that came late.
@@ -169,6 +183,14 @@ impl Half {
             let counted = identification != 0 && last != 0;
             counted && identification.wrapping_sub(last) as i16 <= 0 && (time - last_time).abs() <= COPY_WINDOW
         })
+    }
+
+    /// The same for packets that do not show by their place in the stream whether they were seen: only what is too old to be found
+    /// among the recent frames, since the path itself may change the order of a few, and not what is so far off that the sender
+    /// draws lots.
+    fn left_long_before_the_last(&self, identification: u16, time: Timestamp) -> bool {
+        let behind = self.last.map_or(0, |(last, _)| last.wrapping_sub(identification));
+        (RECENT as u16..LATE_COPIES).contains(&behind) && self.left_before_the_last(identification, time)
     }
 
     fn place(&mut self, segment: &TcpSegment<'_>, identification: u16, time: Timestamp) -> Arrival {

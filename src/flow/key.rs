@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use super::Shard;
 use crate::{
     time::Timestamp,
-    wire::{Ip, Tunnel},
+    wire::{Ip, Network},
 };
 
 /// An address and a port.
@@ -54,8 +54,7 @@ pub struct FlowKey {
     vlan: u16,
     is_ipv6: bool,
     transport: TransportKind,
-    /// Key of the GRE tunnel; 0 for none.
-    gre: u32,
+    network: Network,
 }
 
 impl Hash for FlowKey {
@@ -64,8 +63,8 @@ impl Hash for FlowKey {
         let ports = u64::from(self.low_port) << 32 | u64::from(self.high_port) << 48;
         let rest = u64::from(self.vlan) << 16 | u64::from(self.is_ipv6) << 8 | u64::from(self.transport.number());
         state.write_u64(ports | rest);
-        if self.gre != 0 {
-            state.write_u64(u64::from(self.gre));
+        if self.network != Network::default() {
+            state.write_u64(self.network.0);
         }
         let ([low_upper, low_lower], [high_upper, high_lower]) = (self.low, self.high);
         if self.is_ipv6 {
@@ -120,7 +119,7 @@ impl FlowKey {
             vlan: 0,
             is_ipv6: from.is_ipv6(),
             transport,
-            gre: 0,
+            network: Network::default(),
         };
         (key, sender)
     }
@@ -131,10 +130,10 @@ impl FlowKey {
         Self { vlan: vlan.unwrap_or_default(), ..self }
     }
 
-    /// The same within a tunnel that has a key: what different tunnels carry may have the same addresses.
+    /// The same within a network that a tunnel names: different ones may have the same addresses.
     #[must_use]
-    pub fn in_tunnel(self, tunnel: Option<Tunnel>) -> Self {
-        Self { gre: tunnel.and_then(|tunnel| tunnel.key).unwrap_or_default(), ..self }
+    pub fn in_network(self, network: Network) -> Self {
+        Self { network, ..self }
     }
 
     /// The part of the traffic that it belongs to.
@@ -148,7 +147,7 @@ impl FlowKey {
     #[must_use]
     pub fn with_addresses(&self, other: impl Fn(IpAddr) -> IpAddr) -> Self {
         let [low, high] = [End::Low, End::High].map(|end| self.endpoint(end)).map(|end| (Ip::from(other(end.ip)), end.port));
-        Self { vlan: self.vlan, gre: self.gre, ..Self::of(low, high, self.transport).0 }
+        Self { vlan: self.vlan, network: self.network, ..Self::of(low, high, self.transport).0 }
     }
 
     /// One of the two endpoints.
@@ -191,8 +190,8 @@ impl FlowKey {
         if self.vlan != 0 {
             hash.update(self.vlan.to_be_bytes());
         }
-        if self.gre != 0 {
-            hash.update(self.gre.to_be_bytes());
+        if self.network != Network::default() {
+            hash.update(self.network.0.to_be_bytes());
         }
         let digest: [u8; 32] = hash.finalize().into();
         SessionId(digest.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes)))

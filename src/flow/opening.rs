@@ -4,7 +4,7 @@
 use super::{Side, Slim};
 use crate::{
     time::Timestamp,
-    wire::{Frame, MacPair, Packet, SeqNumber, TcpFlags, TcpSegment},
+    wire::{Encapsulation, Frame, MacPair, Packet, SeqNumber, TcpFlags, TcpSegment},
 };
 
 /// What is kept of a flow to which nothing is attached.
@@ -94,7 +94,9 @@ impl Opening {
     #[must_use]
     pub fn of(frame: &Frame<'_>, packet: &Packet<'_>, segment: &TcpSegment<'_>, note: u32) -> Option<Self> {
         let controls = segment.flags.0 & (TcpFlags::SYN | TcpFlags::ACK | TcpFlags::FIN | TcpFlags::RST);
-        let is_more = controls != TcpFlags::SYN || segment.payload_len > 0 || packet.encapsulation.gre.is_some();
+        let is_more = controls != TcpFlags::SYN || segment.payload_len > 0;
+        let vlan = packet.encapsulation.vlan();
+        let is_more = is_more || packet.encapsulation != Encapsulation::of_vlan(vlan);
         let timestamps = segment.timestamps();
         if is_more || segment.ack.0 != 0 || timestamps.is_some_and(|(_, echo)| echo != 0) {
             return None;
@@ -109,7 +111,7 @@ impl Opening {
             input: frame.input,
             note,
             mac: [packet.mac.map(|mac| mac.source), destination].map(Option::unwrap_or_default),
-            vlan: packet.encapsulation.vlan.unwrap_or_default(),
+            vlan: vlan.unwrap_or_default(),
             window: segment.window,
             mss: mss.unwrap_or_default(),
             identification: packet.ip.identification,
@@ -126,8 +128,8 @@ impl Opening {
 
     /// The VLAN that it came on.
     #[must_use]
-    pub fn vlan(&self) -> Option<u16> {
-        Some(self.vlan).filter(|vlan| *vlan != 0)
+    pub fn encapsulation(&self) -> Encapsulation {
+        Encapsulation::of_vlan(Some(self.vlan))
     }
 
     /// Has the segment taken once more, and what it came in. Its ports are not kept.
@@ -189,7 +191,7 @@ mod tests {
             format!("{head:?} {:?} {:?} {:?} {envelope:?}", segment.timestamps(), segment.mss(), segment.window_scale())
         };
         let opening = Opening::of(&frame, &packet, &segment, 9)?;
-        assert_eq!((opening.input, opening.note, opening.vlan()), (3, 9, packet.encapsulation.vlan));
+        assert_eq!((opening.input, opening.note, opening.encapsulation()), (3, 9, packet.encapsulation));
         Some([tell(&segment, Envelope::of(&frame, &packet)), opening.replay(time, tell)])
     }
 

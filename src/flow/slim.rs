@@ -2,7 +2,7 @@
 
 use super::{
     Half, PerSide, Side,
-    half::{Mark, RECENT},
+    half::{Mark, RECENT, copy_window},
 };
 use crate::{
     time::Timestamp,
@@ -65,7 +65,8 @@ impl Slim {
     /// Takes a segment into account; true where it is a copy of one of the last four.
     pub fn observe(&mut self, side: Side, segment: &TcpSegment<'_>, identification: u16, time: Timestamp) -> bool {
         let mark = Mark::of(segment, identification, time);
-        if self.recent.iter().any(|&before| mark.copies(before, identification)) {
+        let window = copy_window(segment, identification);
+        if self.recent.iter().any(|&before| mark.copies(before, window)) {
             return true;
         }
         self.recent.rotate_right(1);

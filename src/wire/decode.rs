@@ -1,19 +1,22 @@
-//! One frame to one [`Packet`]: link, VLAN, IP with its extension headers, TCP or UDP, as far as the bytes go.
+//! One frame to one [`Packet`]: link, what stands between it and IP, IP with its extension headers, TCP or UDP, as far as the bytes
+//! go.
 //!
 //! The usual frame is read by [`plain`]. `etherparse`'s strict slices hold for every other sound frame. Where they stop,
 //! the lax ones run over the same bytes, so that a frame cut by a snaplen, or with one lying length,
 //! still gives the headers that are there. What could not be decoded keeps its reason.
 
 use etherparse::{
-    EtherType, IpNumber, LaxNetSlice, LaxSlicedPacket, LinkExtSlice, LinkSlice, NetSlice, SlicedPacket, TransportSlice, VlanId,
+    EtherType, IpNumber, LaxNetSlice, LaxSlicedPacket, LinkSlice, NetSlice, SlicedPacket, TransportSlice, VlanId,
     err::packet::SliceError, ip_number,
 };
 
 use super::{
-    Encapsulation, Fragment, Frame, Gre, Ip, LinkType, TcpSegment,
+    Encapsulation, Fragment, Frame, Ip, LinkType, TcpSegment, Tunnel, WrapperKind,
     fragment::{ipv4_fragment, ipv6_fragment},
+    header::{Inner, header_of},
     link::link_header,
     plain::plain,
+    tunnel::{UDP_HEADER, ip_tunnel, is_tunnel_port, udp_tunnel},
 };
 
 /// What a frame says, as far as it could be read.
@@ -21,7 +24,7 @@ use super::{
 pub struct Packet<'a> {
     /// The sender's hardware address and perhaps the receiver's, where the link has them.
     pub mac: Option<MacPair>,
-    /// VLAN and tunnel.
+    /// What stands around it.
     pub encapsulation: Encapsulation,
     /// The IP header.
     pub ip: IpHeader,
@@ -60,8 +63,8 @@ pub enum Transport<'a> {
     Udp(UdpDatagram),
     /// A part of an IP packet, to be put together by whoever keeps the others.
     Fragment(Fragment<'a>),
-    /// A packet in a tunnel, to be decoded by [`decode_gre`](super::decode_gre).
-    Gre(Gre<'a>),
+    /// A packet in a tunnel, to be decoded by [`decode_tunnel`](super::decode_tunnel).
+    Tunnel(Tunnel<'a>),
     /// IP decoded, its payload not; see the reason.
     Other(Undecoded),
 }
@@ -89,14 +92,14 @@ pub enum Undecoded {
     /// Not IP: ARP, LLDP, spanning tree and the like.
     #[error("EtherType {0:#06x} is not IP")]
     NotIp(u16),
-    /// An IP protocol that is not TCP, UDP or GRE.
-    #[error("IP protocol {0} is none of TCP, UDP and GRE")]
+    /// An IP protocol that is not TCP or UDP, and no tunnel that is known.
+    #[error("IP protocol {0} is none of TCP, UDP and tunnels")]
     Protocol(u8),
     /// A fragment of a fragment, or one that does not say which.
     #[error("an IP fragment within a fragment")]
     Fragment,
-    /// Too many tunnels within each other.
-    #[error("tunnels are nested too deep")]
+    /// Too many headers around each other.
+    #[error("headers are nested too deep")]
     Nested,
     /// A header that is cut or lies about a length.
     #[error("{layer} header at byte {offset}: {need} bytes needed, {have} there")]
@@ -126,8 +129,8 @@ pub enum Layer {
     Tcp,
     /// UDP.
     Udp,
-    /// Generic routing encapsulation.
-    Gre,
+    /// One that stands around something.
+    Wrapper(WrapperKind),
 }
 
 impl std::fmt::Display for Layer {
@@ -137,13 +140,10 @@ impl std::fmt::Display for Layer {
             Self::Ip => "IP",
             Self::Tcp => "TCP",
             Self::Udp => "UDP",
-            Self::Gre => "GRE",
+            Self::Wrapper(kind) => kind.name(),
         })
     }
 }
-
-/// Bytes of a UDP header, RFC 768.
-const UDP_HEADER: u32 = 8;
 
 /// Decodes one frame.
 ///
@@ -167,113 +167,160 @@ pub fn peek<'a>(frame: &Frame<'a>) -> Option<Packet<'a>> {
 /// The same for every frame, usual or not.
 #[inline(never)]
 pub(super) fn decode_any<'a>(frame: &Frame<'a>) -> Result<Packet<'a>, Undecoded> {
-    let strict = match frame.link {
-        LinkType::Ethernet => SlicedPacket::from_ethernet(frame.bytes),
-        LinkType::RawIp => SlicedPacket::from_ip(frame.bytes),
-        _ => return decode_other_link(frame),
+    let (inner, len, source) = match frame.link {
+        LinkType::Ethernet => (Inner::Ethernet, 0, None),
+        LinkType::RawIp => (Inner::Ip, 0, None),
+        other => {
+            let header = link_header(other, frame.bytes)?;
+            (Inner::Typed(header.ether_type), header.len, header.source)
+        }
     };
-    match &strict {
-        Ok(sliced) => from_strict(frame, sliced),
-        Err(error) => decode_lax(frame, error),
+    let bytes = frame.bytes.get(len..).unwrap_or_default();
+    let mac = source.map(|source| MacPair { source, destination: None });
+    Part { frame, bytes, mac, around: Encapsulation::default() }.decode(inner)
+}
+
+/// A frame, or what a tunnel holds, from some header on.
+#[derive(Clone, Copy)]
+pub(super) struct Part<'f, 'a> {
+    /// All of it.
+    pub(super) frame: &'f Frame<'a>,
+    /// What of its bytes is left.
+    pub(super) bytes: &'a [u8],
+    /// Of the last Ethernet header, or what stands for one.
+    pub(super) mac: Option<MacPair>,
+    /// The headers that were read, and those around all of it.
+    pub(super) around: Encapsulation,
+}
+
+/// What the bytes of a part led to.
+enum Found<'f, 'a> {
+    Packet(Packet<'a>),
+    /// A header that is not IP's, and perhaps stands around it.
+    Header(EtherType, Part<'f, 'a>),
+}
+
+impl<'f, 'a> Part<'f, 'a> {
+    /// Reads header by header until there is IP. Each header takes bytes away.
+    pub(super) fn decode(mut self, mut inner: Inner) -> Result<Packet<'a>, Undecoded> {
+        loop {
+            let (kind, part) = match self.slice(inner)? {
+                Found::Packet(packet) => return Ok(packet),
+                Found::Header(kind, part) => (kind, part),
+            };
+            let header = header_of(kind, part.bytes, (part.bytes.len() as u32).saturating_add(self.missing()))?;
+            let around = part.around.with_header(&header).ok_or(Undecoded::Nested)?;
+            self = Self { bytes: part.bytes.get(header.len..).unwrap_or_default(), around, ..part };
+            inner = header.inner;
+        }
     }
-}
 
-#[inline(always)] // the way of nearly every frame; not called a second time but for rare links
-fn from_strict<'a>(frame: &Frame<'a>, sliced: &SlicedPacket<'a>) -> Result<Packet<'a>, Undecoded> {
-    let (ip, payload) = match &sliced.net {
-        Some(NetSlice::Ipv4(v4)) => (ipv4(v4.header()), v4.payload()),
-        Some(NetSlice::Ipv6(v6)) => (ipv6(v6.header()), v6.payload()),
-        Some(NetSlice::Arp(_)) => return Err(Undecoded::NotIp(EtherType::ARP.0)),
-        None => return Err(Undecoded::NotIp(sliced.payload_ether_type().map_or(0, |t| t.0))),
-    };
-    let transport = match &sliced.transport {
-        Some(TransportSlice::Tcp(tcp)) => tcp_or_short(frame.bytes, tcp.slice(), tcp.slice().len() as u32),
-        Some(TransportSlice::Udp(udp)) => udp_or_short(frame.bytes, udp.slice(), udp.slice().len() as u32),
-        _ => match &sliced.net {
-            Some(NetSlice::Ipv4(v4)) if v4.is_payload_fragmented() => {
-                ipv4_fragment(&v4.header(), payload.payload, payload.payload.len() as u32)
+    /// Bytes of the frame that were not captured.
+    fn missing(&self) -> u32 {
+        self.frame.original_len.saturating_sub(self.frame.bytes.len() as u32)
+    }
+
+    fn slice(self, inner: Inner) -> Result<Found<'f, 'a>, Undecoded> {
+        let bytes = self.bytes;
+        let strict = match inner {
+            Inner::Ethernet => SlicedPacket::from_ethernet(bytes),
+            Inner::Ip => SlicedPacket::from_ip(bytes),
+            Inner::Typed(kind) => SlicedPacket::from_ether_type(kind, bytes),
+        };
+        match &strict {
+            Ok(sliced) => self.packet_of(sliced),
+            Err(error) => self.slice_lax(inner, error),
+        }
+    }
+
+    fn packet_of(self, sliced: &SlicedPacket<'a>) -> Result<Found<'f, 'a>, Undecoded> {
+        let around = self.with_vlans(sliced.vlan_ids())?;
+        let mac = mac(sliced.link.as_ref()).or(self.mac);
+        let (ip, payload) = match &sliced.net {
+            Some(NetSlice::Ipv4(v4)) => (ipv4(v4.header()), v4.payload()),
+            Some(NetSlice::Ipv6(v6)) => (ipv6(v6.header()), v6.payload()),
+            Some(NetSlice::Arp(_)) => return Err(Undecoded::NotIp(EtherType::ARP.0)),
+            None => {
+                let payload = sliced.ether_payload().ok_or(Undecoded::NotIp(0))?; // encrypted
+                return Ok(Found::Header(payload.ether_type, Self { bytes: payload.payload, mac, around, ..self }));
             }
-            Some(NetSlice::Ipv6(v6)) if v6.is_payload_fragmented() => {
-                ipv6_fragment(frame.bytes, v6.extensions(), payload.payload, 0)
+        };
+        let bytes = self.frame.bytes;
+        let transport = match &sliced.transport {
+            Some(TransportSlice::Tcp(tcp)) => tcp_or_short(bytes, tcp.slice(), tcp.slice().len() as u32),
+            Some(TransportSlice::Udp(udp)) => udp_or_short(bytes, udp.slice(), udp.slice().len() as u32),
+            _ => match &sliced.net {
+                Some(NetSlice::Ipv4(v4)) if v4.is_payload_fragmented() => {
+                    ipv4_fragment(&v4.header(), payload.payload, payload.payload.len() as u32)
+                }
+                Some(NetSlice::Ipv6(v6)) if v6.is_payload_fragmented() => {
+                    ipv6_fragment(bytes, v6.extensions(), payload.payload, 0)
+                }
+                _ => tunnel_or_other(payload.ip_number, payload.payload, payload.payload.len() as u32),
+            },
+        };
+        Ok(Found::Packet(Packet { mac, encapsulation: around, ip, transport }))
+    }
+
+    /// The second look at bytes on which the strict slices stopped with `error`.
+    #[cold]
+    fn slice_lax(self, inner: Inner, error: &SliceError) -> Result<Found<'f, 'a>, Undecoded> {
+        let why = || reason(error, self.frame.bytes.len() - self.bytes.len());
+        let sliced = match inner {
+            Inner::Ip => LaxSlicedPacket::from_ip(self.bytes).map_err(|_| why())?,
+            Inner::Ethernet => LaxSlicedPacket::from_ethernet(self.bytes).map_err(|_| why())?,
+            Inner::Typed(kind) => LaxSlicedPacket::from_ether_type(kind, self.bytes),
+        };
+        self.packet_of_lax(&sliced, why)
+    }
+
+    fn packet_of_lax(self, sliced: &LaxSlicedPacket<'a>, why: impl FnOnce() -> Undecoded) -> Result<Found<'f, 'a>, Undecoded> {
+        let around = self.with_vlans(sliced.vlan_ids())?;
+        let (ip, payload, promised) = match &sliced.net {
+            Some(LaxNetSlice::Ipv4(v4)) => {
+                let promised = u32::from(v4.header().total_len()).saturating_sub(u32::from(v4.header().ihl()) * 4);
+                (ipv4(v4.header()), v4.payload(), promised)
             }
-            _ => gre_or_other(payload.ip_number, payload.payload, payload.payload.len() as u32),
-        },
-    };
-    let encapsulation = Encapsulation { vlan: outermost_vlan(&sliced.link_exts), gre: None };
-    Ok(Packet { mac: mac(sliced.link.as_ref()), encapsulation, ip, transport })
-}
+            Some(LaxNetSlice::Ipv6(v6)) => {
+                let promised = u32::from(v6.header().payload_length()).saturating_sub(v6.extensions().slice().len() as u32);
+                (ipv6(v6.header()), v6.payload(), promised)
+            }
+            Some(LaxNetSlice::Arp(_)) => return Err(Undecoded::NotIp(EtherType::ARP.0)),
+            None => return Err(why()),
+        };
+        let (bytes, there) = (self.frame.bytes, payload.payload.len() as u32);
+        let wire_len = wire_len(there, promised, self.missing(), around.may_be_cut());
+        let transport = match &sliced.net {
+            Some(LaxNetSlice::Ipv4(v4)) if v4.is_payload_fragmented() => ipv4_fragment(&v4.header(), payload.payload, wire_len),
+            Some(LaxNetSlice::Ipv6(v6)) if v6.is_payload_fragmented() => {
+                ipv6_fragment(bytes, v6.extensions(), payload.payload, wire_len.saturating_sub(there))
+            }
+            _ => match payload.ip_number {
+                ip_number::TCP => tcp_or_short(bytes, payload.payload, wire_len),
+                ip_number::UDP => udp_or_short(bytes, payload.payload, wire_len),
+                other => tunnel_or_other(other, payload.payload, wire_len),
+            },
+        };
+        let mac = mac(sliced.link.as_ref()).or(self.mac);
+        Ok(Found::Packet(Packet { mac, encapsulation: around, ip, transport }))
+    }
 
-/// A frame whose link header names what follows and perhaps the sender.
-#[inline(never)]
-fn decode_other_link<'a>(frame: &Frame<'a>) -> Result<Packet<'a>, Undecoded> {
-    let header = link_header(frame.link, frame.bytes)?;
-    let body = frame.bytes.get(header.len..).unwrap_or_default();
-    let mut packet = match SlicedPacket::from_ether_type(header.ether_type, body) {
-        Ok(sliced) => from_strict(frame, &sliced)?,
-        Err(error) => {
-            let sliced = LaxSlicedPacket::from_ether_type(header.ether_type, body);
-            from_lax(frame, &sliced, || reason(&error, header.len))?
-        }
-    };
-    packet.mac = header.source.map(|source| MacPair { source, destination: None });
-    Ok(packet)
-}
-
-/// The second look at a frame on which the strict slices stopped with `error`.
-#[cold]
-fn decode_lax<'a>(frame: &Frame<'a>, error: &SliceError) -> Result<Packet<'a>, Undecoded> {
-    let why = || reason(error, 0);
-    let sliced = match frame.link {
-        LinkType::RawIp => LaxSlicedPacket::from_ip(frame.bytes).map_err(|_| why())?,
-        _ => LaxSlicedPacket::from_ethernet(frame.bytes).map_err(|_| why())?,
-    };
-    from_lax(frame, &sliced, why)
-}
-
-fn from_lax<'a>(
-    frame: &Frame<'a>,
-    sliced: &LaxSlicedPacket<'a>,
-    why: impl FnOnce() -> Undecoded,
-) -> Result<Packet<'a>, Undecoded> {
-    let (ip, payload, promised) = match &sliced.net {
-        Some(LaxNetSlice::Ipv4(v4)) => {
-            let promised = u32::from(v4.header().total_len()).saturating_sub(u32::from(v4.header().ihl()) * 4);
-            (ipv4(v4.header()), v4.payload(), promised)
-        }
-        Some(LaxNetSlice::Ipv6(v6)) => {
-            let promised = u32::from(v6.header().payload_length()).saturating_sub(v6.extensions().slice().len() as u32);
-            (ipv6(v6.header()), v6.payload(), promised)
-        }
-        Some(LaxNetSlice::Arp(_)) => return Err(Undecoded::NotIp(EtherType::ARP.0)),
-        None => return Err(why()),
-    };
-    let there = payload.payload.len() as u32;
-    let wire_len = wire_len(there, promised, frame.original_len.saturating_sub(frame.bytes.len() as u32));
-    let transport = match &sliced.net {
-        Some(LaxNetSlice::Ipv4(v4)) if v4.is_payload_fragmented() => ipv4_fragment(&v4.header(), payload.payload, wire_len),
-        Some(LaxNetSlice::Ipv6(v6)) if v6.is_payload_fragmented() => {
-            ipv6_fragment(frame.bytes, v6.extensions(), payload.payload, wire_len.saturating_sub(there))
-        }
-        _ => match payload.ip_number {
-            ip_number::TCP => tcp_or_short(frame.bytes, payload.payload, wire_len),
-            ip_number::UDP => udp_or_short(frame.bytes, payload.payload, wire_len),
-            other => gre_or_other(other, payload.payload, wire_len),
-        },
-    };
-    let encapsulation = Encapsulation { vlan: vlan(sliced.vlan_ids().first().copied()), gre: None };
-    Ok(Packet { mac: mac(sliced.link.as_ref()), encapsulation, ip, transport })
+    fn with_vlans(&self, ids: impl IntoIterator<Item = VlanId>) -> Result<Encapsulation, Undecoded> {
+        ids.into_iter().try_fold(self.around, |around, id| around.with_vlan(id.value())).ok_or(Undecoded::Nested)
+    }
 }
 
 /// Length on the wire of an IP payload of which `there` bytes were captured, `promised` by the IP header, where the whole frame
 /// lacks `missing` bytes.
 ///
 /// What the snaplen took away was on the wire all the same. The IP header's length is exact (no Ethernet padding); a length of
-/// 0 is what segmentation offload leaves in frames captured on the sender.
-const fn wire_len(there: u32, promised: u32, missing: u32) -> u32 {
-    if missing == 0 {
-        there
-    } else if promised > there {
+/// 0 is what segmentation offload leaves in frames captured on the sender. A tunnel's end may cut what it mirrors, and the frame
+/// tells nothing of that.
+pub(super) const fn wire_len(there: u32, promised: u32, missing: u32, may_be_cut: bool) -> u32 {
+    if promised > there && (missing > 0 || may_be_cut) {
         promised
+    } else if missing == 0 {
+        there
     } else {
         there.saturating_add(missing)
     }
@@ -287,21 +334,15 @@ pub(super) fn tcp_or_short<'a>(frame: &[u8], bytes: &'a [u8], wire_len: u32) -> 
 }
 
 pub(super) fn udp_or_short<'a>(frame: &[u8], bytes: &'a [u8], wire_len: u32) -> Transport<'a> {
-    match bytes {
-        &[a, b, c, d, ..] => Transport::Udp(UdpDatagram {
-            src_port: u16::from_be_bytes([a, b]),
-            dst_port: u16::from_be_bytes([c, d]),
-            payload_len: wire_len.saturating_sub(UDP_HEADER),
-        }),
-        _ => Transport::Other(short(Layer::Udp, frame, bytes, 8)),
-    }
+    let &[a, b, c, d, ..] = bytes else { return Transport::Other(short(Layer::Udp, frame, bytes, UDP_HEADER as u16)) };
+    let [src_port, dst_port] = [[a, b], [c, d]].map(u16::from_be_bytes);
+    let tunnel = if is_tunnel_port(dst_port) { udp_tunnel(dst_port, bytes, wire_len) } else { None };
+    let payload_len = wire_len.saturating_sub(UDP_HEADER as u32);
+    tunnel.map_or(Transport::Udp(UdpDatagram { src_port, dst_port, payload_len }), Transport::Tunnel)
 }
 
-pub(super) const fn gre_or_other(protocol: IpNumber, bytes: &[u8], len: u32) -> Transport<'_> {
-    match protocol {
-        ip_number::GRE => Transport::Gre(Gre { bytes, len }),
-        IpNumber(other) => Transport::Other(Undecoded::Protocol(other)),
-    }
+pub(super) fn tunnel_or_other(protocol: IpNumber, bytes: &[u8], len: u32) -> Transport<'_> {
+    ip_tunnel(protocol, bytes, len).map_or(Transport::Other(Undecoded::Protocol(protocol.0)), Transport::Tunnel)
 }
 
 /// A header that does not fit into `bytes`, which are a part of `frame`.
@@ -333,18 +374,6 @@ fn mac(link: Option<&LinkSlice<'_>>) -> Option<MacPair> {
         LinkSlice::Ethernet2(ethernet) => Some(MacPair { source: ethernet.source(), destination: Some(ethernet.destination()) }),
         _ => None,
     }
-}
-
-fn outermost_vlan(extensions: &[LinkExtSlice<'_>]) -> Option<u16> {
-    vlan(extensions.iter().find_map(|extension| match extension {
-        LinkExtSlice::Vlan(tag) => Some(tag.vlan_identifier()),
-        LinkExtSlice::Macsec(_) => None,
-    }))
-}
-
-/// Identifier 0 is a tag that carries a priority and no VLAN (IEEE 802.1Q §9.6).
-fn vlan(outermost: Option<VlanId>) -> Option<u16> {
-    outermost.map(|id| id.value()).filter(|id| *id != 0)
 }
 
 /// Why `etherparse` stopped, `skipped` bytes behind the start of the frame.

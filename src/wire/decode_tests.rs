@@ -40,7 +40,7 @@ fn tcp<'a>(packet: &Packet<'a>) -> TcpSegment<'a> {
 fn ethernet_with_two_vlan_tags_gives_the_outer_one() {
     let bytes = tcp_frame(b"hello", true);
     let packet = decode(&frame(LinkType::Ethernet, &bytes, bytes.len())).unwrap();
-    assert_eq!(packet.encapsulation.vlan, Some(100));
+    assert_eq!(packet.encapsulation.vlan(), Some(100));
     assert_eq!(packet.mac.unwrap().source, [1; 6]);
     let segment = tcp(&packet);
     assert_eq!((segment.src_port, segment.dst_port, segment.payload), (40000, 22, &b"hello"[..]));
@@ -53,7 +53,7 @@ fn ethernet_with_two_vlan_tags_gives_the_outer_one() {
 fn raw_ip_needs_no_link_header() {
     let bytes = tcp_frame(b"x", false);
     let packet = decode(&frame(LinkType::RawIp, &bytes[14..], bytes.len() - 14)).unwrap();
-    assert_eq!((packet.mac, packet.encapsulation.vlan), (None, None));
+    assert_eq!((packet.mac, packet.encapsulation.vlan()), (None, None));
     assert_eq!(tcp(&packet).payload, b"x");
 }
 
@@ -106,7 +106,7 @@ fn cooked_captures_tell_the_sender_alone() {
         let cooked = behind(header, &bytes);
         let packet = decode(&frame(link, &cooked, cooked.len())).unwrap();
         assert_eq!(packet.mac, Some(MacPair { source: [2; 6], destination: None }), "{link:?}");
-        assert_eq!((tcp(&packet).payload, packet.encapsulation.vlan), (&b"hello"[..], None));
+        assert_eq!((tcp(&packet).payload, packet.encapsulation.vlan()), (&b"hello"[..], None));
     }
     // A tunnel device: hardware type 0xfffe, no address. `etherparse` would refuse it.
     let tunnel = behind(&[0, 0, 0xff, 0xfe, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 8, 0], &bytes);
@@ -120,10 +120,10 @@ fn a_vlan_tag_behind_a_cooked_header_counts() {
     let mut header = SLL;
     header[14..].copy_from_slice(&bytes[12..14]);
     let cooked = behind(&header, &bytes);
-    assert_eq!(decode(&frame(LinkType::LinuxSll, &cooked, cooked.len())).unwrap().encapsulation.vlan, Some(100));
+    assert_eq!(decode(&frame(LinkType::LinuxSll, &cooked, cooked.len())).unwrap().encapsulation.vlan(), Some(100));
     let mut untagged = bytes.clone();
-    untagged[15] = 0; // priority only
-    assert_eq!(decode(&frame(LinkType::Ethernet, &untagged, untagged.len())).unwrap().encapsulation.vlan, None);
+    untagged[15] = 0; // priority only: the tag within counts
+    assert_eq!(decode(&frame(LinkType::Ethernet, &untagged, untagged.len())).unwrap().encapsulation.vlan(), Some(200));
 }
 
 #[test]

@@ -4,11 +4,12 @@ use etherparse::{IpNumber, Ipv4HeaderSlice, Ipv6ExtensionSlice, Ipv6ExtensionsSl
 
 use super::{
     Transport, Undecoded,
-    decode::{gre_or_other, tcp_or_short, udp_or_short},
+    decode::{tcp_or_short, tunnel_or_other, udp_or_short},
+    tunnel::Carrier,
 };
 
-/// One fragment of an IP packet (RFC 791 §3.2, RFC 8200 §4.5). Only packets that may hold TCP, UDP or GRE are told so; fragments of
-/// others are [`Undecoded::Protocol`].
+/// One fragment of an IP packet (RFC 791 §3.2, RFC 8200 §4.5). Only packets that may hold TCP, UDP or a tunnel are told so; fragments
+/// of others are [`Undecoded::Protocol`].
 #[derive(Clone, Copy, Debug)]
 pub struct Fragment<'a> {
     /// Which packet of its sender it belongs to; 16 bits in IPv4, 32 in IPv6.
@@ -25,11 +26,16 @@ pub struct Fragment<'a> {
     pub len: u32,
 }
 
+/// Whether a packet of this protocol is worth putting together.
+fn may_hold(protocol: IpNumber) -> bool {
+    matches!(protocol, ip_number::TCP | ip_number::UDP) || Carrier::of_ip(protocol).is_some()
+}
+
 /// A fragment of an IPv4 packet, as a transport.
 #[cold]
 pub(super) fn ipv4_fragment<'a>(header: &Ipv4HeaderSlice<'_>, bytes: &'a [u8], len: u32) -> Transport<'a> {
     let protocol = header.protocol();
-    if !matches!(protocol, ip_number::TCP | ip_number::UDP | ip_number::GRE) {
+    if !may_hold(protocol) {
         return Transport::Other(Undecoded::Protocol(protocol.0));
     }
     Transport::Fragment(Fragment {
@@ -63,7 +69,7 @@ pub(super) fn ipv6_fragment<'a>(
     let Some(bytes) = frame.get(place(header.slice())..place(payload)) else { return Transport::Other(Undecoded::Fragment) };
     let protocol = header.next_header();
     let is_extension = matches!(protocol, ip_number::IPV6_DEST_OPTIONS | ip_number::IPV6_ROUTE | ip_number::AUTH);
-    if !is_extension && !matches!(protocol, ip_number::TCP | ip_number::UDP | ip_number::GRE) {
+    if !is_extension && !may_hold(protocol) {
         return Transport::Other(Undecoded::Protocol(protocol.0));
     }
     Transport::Fragment(Fragment {
@@ -87,6 +93,6 @@ pub fn decode_reassembled(protocol: u8, bytes: &[u8], len: u32) -> Transport<'_>
         _ if extensions.is_fragmenting_payload() => Transport::Other(Undecoded::Fragment),
         ip_number::TCP => tcp_or_short(bytes, rest, len),
         ip_number::UDP => udp_or_short(bytes, rest, len),
-        other => gre_or_other(other, rest, len),
+        other => tunnel_or_other(other, rest, len),
     }
 }

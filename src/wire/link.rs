@@ -2,7 +2,10 @@
 
 use etherparse::{EtherType, ether_type};
 
-use super::{Layer, Undecoded};
+use super::{
+    Layer, Undecoded,
+    header::{PPP, PPPOE_SESSION},
+};
 
 /// Link-layer header type, from the tcpdump.org LINKTYPE registry. Numbers that are not decoded are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -16,6 +19,12 @@ pub enum LinkType {
     Null,
     /// LINKTYPE_LOOP (108): OpenBSD loopback, the same in network byte order.
     Loop,
+    /// LINKTYPE_PPP (9) and LINKTYPE_PPP_HDLC (50): PPP, with or without address and control.
+    Ppp,
+    /// LINKTYPE_C_HDLC (104): Cisco's HDLC.
+    CiscoHdlc,
+    /// LINKTYPE_PPP_ETHER (51): a PPPoE header.
+    Pppoe,
     /// LINKTYPE_LINUX_SLL (113): Linux "cooked" capture, as of the device `any`.
     LinuxSll,
     /// LINKTYPE_LINUX_SLL2 (276): its second version, with the interface's index.
@@ -31,6 +40,9 @@ impl LinkType {
         match number {
             0 => Self::Null,
             1 => Self::Ethernet,
+            9 | 50 => Self::Ppp,
+            51 => Self::Pppoe,
+            104 => Self::CiscoHdlc,
             12 | 14 | 101 | 228 | 229 => Self::RawIp,
             108 => Self::Loop,
             113 => Self::LinuxSll,
@@ -45,6 +57,9 @@ impl LinkType {
         match self {
             Self::Null => 0,
             Self::Ethernet => 1,
+            Self::Ppp => 9,
+            Self::Pppoe => 51,
+            Self::CiscoHdlc => 104,
             Self::RawIp => 101,
             Self::Loop => 108,
             Self::LinuxSll => 113,
@@ -76,6 +91,12 @@ pub(super) fn link_header(link: LinkType, bytes: &[u8]) -> Result<LinkHeader, Un
     match link {
         LinkType::Null => null(bytes, |family| family.swap_bytes()),
         LinkType::Loop => null(bytes, |family| family),
+        LinkType::Ppp => Ok(LinkHeader { len: 0, ether_type: PPP, source: None }),
+        LinkType::Pppoe => Ok(LinkHeader { len: 0, ether_type: PPPOE_SESSION, source: None }),
+        LinkType::CiscoHdlc => {
+            let &[_, _, kind0, kind1] = head(bytes)?; // address, control, EtherType
+            Ok(LinkHeader { len: 4, ether_type: EtherType(u16::from_be_bytes([kind0, kind1])), source: None })
+        }
         LinkType::LinuxSll => linux_sll(bytes),
         LinkType::LinuxSll2 => linux_sll2(bytes),
         _ => Err(Undecoded::Link(link)),

@@ -1,8 +1,8 @@
-//! Frames as nearly all are: Ethernet II, IPv4 without options or IPv6 without extension headers, TCP or UDP, nothing cut, no
-//! length that lies. They are read here, by hand, in a fifth of the time; every other frame is `etherparse`'s, and a test holds
+//! Frames as nearly all are: Ethernet II, IPv4 without options or IPv6 without extension headers, TCP or UDP that is no
+//! tunnel, nothing cut, no length that lies. They are read here, by hand, in a fifth of the time; every other frame is `etherparse`'s, and a test holds
 //! the two against each other.
 
-use super::{Encapsulation, Ip, IpHeader, MacPair, Packet, TcpSegment, Transport, UdpDatagram};
+use super::{Encapsulation, Ip, IpHeader, MacPair, Packet, TcpSegment, Transport, UdpDatagram, tunnel::is_tunnel_port};
 
 const IPV4: u16 = 0x0800;
 const IPV6: u16 = 0x86dd;
@@ -74,12 +74,11 @@ fn ipv6(bytes: &[u8]) -> Option<(IpHeader, u8, &[u8])> {
 fn udp(bytes: &[u8]) -> Option<Transport<'_>> {
     let &[s0, s1, d0, d1, len0, len1, _, _] = bytes.first_chunk::<8>()?;
     let length = usize::from(u16::from_be_bytes([len0, len1]));
-    (8..=bytes.len()).contains(&length).then(|| {
-        Transport::Udp(UdpDatagram {
-            src_port: u16::from_be_bytes([s0, s1]),
-            dst_port: u16::from_be_bytes([d0, d1]),
-            payload_len: length as u32 - 8,
-        })
+    let dst_port = u16::from_be_bytes([d0, d1]);
+    let is_plain = (8..=bytes.len()).contains(&length) && !is_tunnel_port(dst_port);
+    is_plain.then(|| {
+        let (src_port, payload_len) = (u16::from_be_bytes([s0, s1]), length as u32 - 8);
+        Transport::Udp(UdpDatagram { src_port, dst_port, payload_len })
     })
 }
 

@@ -1,6 +1,6 @@
 //! The same session in GRE tunnels.
 
-use keywitness::time::Span;
+use keywitness::{observation::SessionReport, time::Span, wire::WrapperKind};
 
 use crate::{
     EXACT, HIDDEN, Session,
@@ -10,10 +10,10 @@ use crate::{
 };
 
 /// The Ethernet header of the tunnel's ends.
-const LINK: [u8; 14] = [2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 8, 8, 0];
+pub(crate) const LINK: [u8; 14] = [2, 0, 0, 0, 0, 9, 2, 0, 0, 0, 0, 8, 8, 0];
 
 /// What a tunnel from `198.51.100.1` to `198.51.100.2` makes of `packet`; its ends count their packets by `number`.
-fn tunnel(number: u16, gre: &[u8], packet: &[u8]) -> Vec<u8> {
+pub(crate) fn tunnel(number: u16, gre: &[u8], packet: &[u8]) -> Vec<u8> {
     let [total0, total1] = ((20 + gre.len() + packet.len()) as u16).to_be_bytes();
     let [number0, number1] = number.to_be_bytes();
     let ip = [0x45, 0, total0, total1, number0, number1, 0, 0, 255, 47, 0, 0, 198, 51, 100, 1, 198, 51, 100, 2];
@@ -28,13 +28,17 @@ fn tunnel_v6(gre: &[u8], packet: &[u8]) -> Vec<u8> {
 }
 
 /// A frame with other bytes.
-fn framed(shot: &Shot, bytes: Vec<u8>) -> Shot {
+pub(crate) fn framed(shot: &Shot, bytes: Vec<u8>) -> Shot {
     Shot { original_len: bytes.len() as u32, bytes, ..shot.clone() }
 }
 
 /// The frame's IP packet in a tunnel.
 fn tunnelled(shot: &Shot, number: u16, gre: &[u8]) -> Shot {
     framed(shot, [&LINK, &tunnel(number, gre, &shot.bytes[ETHERNET..])[..]].concat())
+}
+
+fn innermost(session: &SessionReport) -> (WrapperKind, Option<u32>) {
+    session.encapsulation.wrappers().last().map(|wrapper| (wrapper.kind, wrapper.id)).unwrap()
 }
 
 const PLAIN: [u8; 4] = [0, 0, 8, 0];
@@ -58,7 +62,7 @@ fn every_tunnel_gives_the_same_session() {
             same_facts_and_numbers(name, &found, &session.original);
             let (is, was) = (found.session(), session.original.session());
             assert_eq!((is.endpoints, is.stack), (was.endpoints, was.stack), "{name} {way}");
-            assert_eq!(is.encapsulation.gre.map(|tunnel| tunnel.key), Some(key), "{name} {way}");
+            assert_eq!(innermost(is), (WrapperKind::Gre, key), "{name} {way}");
             // The tunnel's ends are not the session's.
             let mac = if way == "bridged" { was.mac.client } else { None };
             assert_eq!(is.mac.client, mac, "{name} {way}");
@@ -121,7 +125,7 @@ fn overlapping_networks_are_told_apart_by_their_keys() {
     };
     let other = [0x20, 0, 8, 0, 0, 0, 0, 78];
     let parted = both([KEYED, other]);
-    let mut keys: Vec<_> = parted.sessions.iter().map(|session| session.encapsulation.gre.unwrap().key).collect();
+    let mut keys: Vec<_> = parted.sessions.iter().map(|session| innermost(session).1).collect();
     keys.sort();
     assert_eq!(keys, [Some(77), Some(78)]);
     assert_ne!(parted.sessions[0].id, parted.sessions[1].id);

@@ -116,7 +116,7 @@ fn every_link_gives_the_same_session() {
 }
 
 /// The frame's TCP segment over IPv6 behind destination options, whole or in two fragments.
-fn over_ipv6(shot: &Shot, number: u32, in_two: bool) -> Vec<Shot> {
+pub(crate) fn over_ipv6(shot: &Shot, number: u32, in_two: bool) -> Vec<Shot> {
     let ip = &shot.bytes[ETHERNET..][..IPV4];
     let address = |at: usize| [&[0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0], &ip[at..at + 4]].concat();
     let behind = [&[6, 0, 1, 4, 0, 0, 0, 0], &shot.bytes[ETHERNET + IPV4..]].concat();
@@ -163,14 +163,14 @@ fn overlapping_networks_are_told_apart_where_asked() {
     let whole = shots(&session.segments);
     let both: Vec<Shot> = whole.iter().flat_map(|shot| [tagged(shot, 10), tagged(shot, 20)]).collect();
     let parted = run_with(EngineLimits { vlan_in_key: true, ..EngineLimits::default() }, &both);
-    let mut vlans: Vec<_> = parted.sessions.iter().map(|session| session.encapsulation.vlan).collect();
+    let mut vlans: Vec<_> = parted.sessions.iter().map(|session| session.encapsulation.vlan()).collect();
     vlans.sort();
     assert_eq!(vlans, [Some(10), Some(20)]);
     assert_ne!(parted.sessions[0].id, parted.sessions[1].id);
     for found in &parted.sessions {
         assert_eq!(found.keystrokes, session.original.session().keystrokes);
     }
-    assert_eq!(run(&both).session().encapsulation.vlan, Some(10), "else they are copies of one");
+    assert_eq!(run(&both).session().encapsulation.vlan(), Some(10), "else they are copies of one");
     // The two directions in different VLANs, as an asymmetric mirror gives them: one session by default.
     let asymmetric: Vec<Shot> =
         session.segments.iter().map(|segment| tagged(&segment.shot(), 10 + (session.side(segment) as u8))).collect();

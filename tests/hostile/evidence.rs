@@ -36,7 +36,11 @@ fn damaged_frames_as_evidence() {
                 let (open, closed) = (read(&slice.pcap()), read(&slice.pseudonymized(&pseudonyms).pcap()));
                 assert!(open.len() as u64 == slice.kept() && closed.len() <= open.len());
                 for shot in open.iter().chain(&closed) {
-                    assert_eq!(Layout::of(shot.link, &shot.bytes).unwrap().tcp.end, shot.bytes.len(), "{name}, round {round}");
+                    assert_eq!(
+                        Layout::of(shot.link, &shot.bytes, shot.original_len).unwrap().tcp.end,
+                        shot.bytes.len(),
+                        "{name}, round {round}"
+                    );
                 }
                 let named = |shot: &Shot| ips.iter().any(|ip| holds(&shot.bytes, *ip));
                 assert!(open.iter().all(named) && !closed.iter().any(named), "{name}, round {round}");

@@ -15,7 +15,7 @@
 use super::kept::Kept;
 use crate::{
     time::Span,
-    wire::{Frame, Packet, TcpFlags, Transport, decode, decode_gre},
+    wire::{Frame, Packet, TcpFlags, Transport, decode, decode_tunnel},
 };
 
 /// Bytes of payload up to which a segment is short: keys, their echoes, a screenful now and then, the beginning of a session.
@@ -96,8 +96,8 @@ pub(super) fn shed(frame: &Frame<'_>, level: Level, kept: &Kept) -> Option<Kind>
 fn kind(frame: &Frame<'_>, kept: &Kept) -> Option<Kind> {
     let Ok(mut packet) = decode(frame) else { return Some(Kind::New) };
     // Ends: tunnels are only decoded so deep.
-    while let Transport::Gre(gre) = packet.transport {
-        let Ok(inner) = decode_gre(frame, &packet, &gre) else { return Some(Kind::New) };
+    while let Transport::Tunnel(tunnel) = packet.transport {
+        let Ok(inner) = decode_tunnel(frame, &packet, &tunnel) else { return Some(Kind::New) };
         packet = inner;
     }
     kind_of_packet(&packet, kept)
@@ -119,12 +119,12 @@ fn kind_of_packet(packet: &Packet<'_>, kept: &Kept) -> Option<Kind> {
         Transport::Fragment(fragment) => {
             let may_be_kept = match fragment.protocol {
                 TCP => kept.has_pair(source, destination),
-                UDP => false,
-                _ => true, // of a tunnel, in which there may be anything
+                UDP => false, // a tunnel's too: what it carries is not known before all of it is there
+                _ => true,    // of a tunnel, in which there may be anything
             };
             (!may_be_kept).then_some(Kind::Bulk)
         }
-        Transport::Gre(_) => None, // was looked into
+        Transport::Tunnel(_) => None, // was looked into
         Transport::Other(_) => Some(Kind::New),
     }
 }

@@ -132,17 +132,18 @@ impl<'a> SessionRecord<'a> {
 #[derive(Serialize, JsonSchema)]
 struct EncapsulationRecord {
     /// Which kind.
-    #[schemars(extend("enum" = ["vlan", "gre"]))]
+    #[schemars(extend("enum" = [
+        "vlan", "vntag", "etag", "pbb", "mpls", "pppoe", "ipip", "etherip", "gre", "erspan", "vxlan", "geneve", "gtp",
+    ]))]
     kind: &'static str,
-    /// Its number: the VLAN's identifier, the tunnel's key; null where the tunnel has none.
+    /// Its number in the session's first frame: a VLAN's identifier, a tunnel's key, network, session or endpoint, the bottom label
+    /// of a stack; null where it has none.
     id: Option<u32>,
 }
 
 impl EncapsulationRecord {
     fn list(encapsulation: Encapsulation) -> Vec<Self> {
-        let vlan = encapsulation.vlan.map(|id| Self { kind: "vlan", id: Some(u32::from(id)) });
-        let gre = encapsulation.gre.map(|tunnel| Self { kind: "gre", id: tunnel.key });
-        vlan.into_iter().chain(gre).collect()
+        encapsulation.wrappers().map(|wrapper| Self { kind: wrapper.kind.name(), id: wrapper.id }).collect()
     }
 }
 

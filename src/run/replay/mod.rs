@@ -250,6 +250,9 @@ fn link_name(link: LinkType) -> String {
     let name = match link {
         LinkType::Ethernet => "LINKTYPE_ETHERNET",
         LinkType::RawIp => "LINKTYPE_RAW, IP without a link",
+        LinkType::Ppp => "LINKTYPE_PPP",
+        LinkType::Pppoe => "LINKTYPE_PPP_ETHER",
+        LinkType::CiscoHdlc => "LINKTYPE_C_HDLC",
         LinkType::Null => "LINKTYPE_NULL, BSD loopback",
         LinkType::Loop => "LINKTYPE_LOOP, OpenBSD loopback",
         LinkType::LinuxSll => "LINKTYPE_LINUX_SLL, as of the device any",
