@@ -389,9 +389,12 @@ impl Keystrokes {
         self.end_silent_run(out);
     }
 
-    /// What was decided so far.
+    /// What was decided so far; `None` where chaff hid keys that nobody looked for among it.
     #[must_use]
     pub fn summary(&self) -> Option<KeystrokeSummary> {
+        if self.chaff.verdict() == Some(true) && self.hidden.is_none() {
+            return None; // the chaff was found when it had been ruled out: what was counted before may be chaff
+        }
         let step = self.hidden.as_ref().filter(|_| self.chaff.verdict() == Some(true)).map(|hidden| hidden.slot());
         let reliability = (self.counts.count > 0).then(|| self.confidence_sum / self.counts.count as f64);
         let interval = self.intervals.quantiles();
