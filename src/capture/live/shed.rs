@@ -3,11 +3,11 @@
 //! | level | shed | kept |
 //! |---|---|---|
 //! | `Nothing` | – | everything |
-//! | `Bulk` | segments and datagrams with more than [`LONGEST_SHORT`] bytes, fragments | what opens or ends a connection, acknowledgements, short segments |
+//! | `Bulk` | segments and datagrams with more than [`LONGEST_SHORT`] bytes, fragments of TCP | what opens or ends a connection, acknowledgements, short segments |
 //! | `New` | everything else | – |
 //!
 //! Never shed, on no level, are frames of the flows in [`Kept`]: the sessions that are worth it, as the engines tell; and what may be
-//! a part of one in a way that cannot be seen in a frame: a fragment between the same two addresses, or of a tunnel.
+//! a part of one in a way that cannot be seen in a frame: a fragment of TCP between the same two addresses, or of what may be a tunnel (UDP, GRE and others).
 //!
 //! A tap is behind when its ring fills: the kernel counts what came, the tap what it has read, and what waits is about as long as what
 //! was read last. Batches that wait are no sign of it: the ring is what bursts are for.
@@ -117,11 +117,8 @@ fn kind_of_packet(packet: &Packet<'_>, kept: &Kept) -> Option<Kind> {
         // No session runs over it.
         Transport::Udp(datagram) => Some(by_length(datagram.payload_len)),
         Transport::Fragment(fragment) => {
-            let may_be_kept = match fragment.protocol {
-                TCP => kept.has_pair(source, destination),
-                UDP => false, // a tunnel's too: what it carries is not known before all of it is there
-                _ => true,    // of a tunnel, in which there may be anything
-            };
+            // Of anything else it may be a tunnel's, and what that carries is not known before all of it is there.
+            let may_be_kept = fragment.protocol != TCP || kept.has_pair(source, destination);
             (!may_be_kept).then_some(Kind::Bulk)
         }
         Transport::Tunnel(_) => None, // was looked into
@@ -130,7 +127,6 @@ fn kind_of_packet(packet: &Packet<'_>, kept: &Kept) -> Option<Kind> {
 }
 
 const TCP: u8 = 6;
-const UDP: u8 = 17;
 
 /// How far behind a tap is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
