@@ -8,6 +8,7 @@
 
 mod ahead;
 mod backlog;
+mod batch;
 mod candidate;
 mod clock;
 mod ending;
@@ -30,7 +31,7 @@ use std::{
 
 pub use self::kept::Worth;
 use self::{
-    ahead::{Address, Ahead, Glance},
+    ahead::{Address, Glance},
     candidate::Candidate,
     clock::Clock,
     ending::Ready,
@@ -46,7 +47,7 @@ use crate::{
     observation::{Observation, SessionState},
     pseudonym::Pseudonyms,
     time::{Span, Timestamp},
-    wire::{Batch, Frame, Packet, TcpFlags, TcpSegment, Transport, UdpDatagram, Undecoded, peek},
+    wire::{Frame, Packet, TcpFlags, TcpSegment, Transport, UdpDatagram, Undecoded, peek},
 };
 
 /// Limits of an engine.
@@ -132,6 +133,8 @@ pub struct Engine {
     pseudonyms: Option<Arc<Pseudonyms>>,
     counters: Counters,
     ready: VecDeque<Ready>,
+    /// Places in a batch, see `own_frames`.
+    own: Vec<usize>,
     scratch: Scratch,
     frame: u64,
 }
@@ -156,6 +159,7 @@ impl Engine {
             pseudonyms: None,
             counters: Counters::default(),
             ready: VecDeque::new(),
+            own: Vec::new(),
             scratch: Scratch::default(),
             frame: 0,
         }
@@ -167,39 +171,15 @@ impl Engine {
         Self { pseudonyms, ..self }
     }
 
-    /// Takes a batch of frames in.
-    pub fn handle_batch(&mut self, batch: &Batch<'_>) {
-        let (mut frames, mut coming, mut ahead) = (batch.iter(), batch.iter(), Ahead::new());
-        for _ in 0..Ahead::STEPS {
-            ahead.step(&mut coming, self);
-        }
-        while frames.len() > 0 {
-            ahead.step(&mut coming, self);
-            for (glance, frame) in ahead.glances().iter().zip(frames.by_ref()) {
-                self.handle(&frame, glance);
-            }
-        }
-    }
-
     /// Takes one frame in.
     pub fn handle_frame(&mut self, frame: &Frame<'_>) {
         self.handle(frame, &Glance::Unknown);
     }
 
-    #[inline(always)] // the way of every frame, and from two places: a batch and a single one
+    #[inline(always)] // the way of every frame, and from three places: two kinds of batch and a single one
     fn handle(&mut self, frame: &Frame<'_>, glance: &Glance) {
-        self.frame = frame.number;
-        if frame.time > self.stream_time {
-            if frame.time >= self.quiet_until {
-                self.handle_deadline(frame.time);
-                let earliest = self.table.next_due();
-                self.quiet_until = self.next_deadline().map_or(earliest, |deadline| deadline.min(earliest));
-            }
-            self.stream_time = frame.time;
-        }
+        self.note_frame(frame);
         let before = self.ready.len();
-        self.count(frame);
-        self.clock.on_frame(frame.input, frame.time);
         match glance {
             Glance::Foreign => {}
             Glance::Flow(address) => self.handle_usual(frame, address),
@@ -209,6 +189,22 @@ impl Engine {
         if self.ready.len() > before + 1 {
             self.sort_ready(before);
         }
+    }
+
+    /// What every frame tells: the time, and that it was there.
+    #[inline(always)] // see `handle`
+    fn note_frame(&mut self, frame: &Frame<'_>) {
+        self.frame = frame.number;
+        if frame.time > self.stream_time {
+            if frame.time >= self.quiet_until {
+                self.handle_deadline(frame.time);
+                let earliest = self.table.next_due();
+                self.quiet_until = self.next_deadline().map_or(earliest, |deadline| deadline.min(earliest));
+            }
+            self.stream_time = frame.time;
+        }
+        self.count(frame);
+        self.clock.on_frame(frame.input, frame.time);
     }
 
     /// A frame that a glance was enough for.
@@ -314,6 +310,7 @@ impl Engine {
         self.ready.make_contiguous().get_mut(before..).unwrap_or_default().sort_by_key(Ready::key);
     }
 
+    #[inline(always)] // see `handle`
     fn count(&mut self, frame: &Frame<'_>) {
         let counters = &mut self.counters;
         counters.packets += 1;

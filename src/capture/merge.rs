@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::file::{BATCH, CaptureError, Reader};
 use super::folder::{self, Entry};
@@ -141,6 +142,14 @@ impl Merge {
         self.next_number = self.next_number.saturating_add(count);
         self.running = Some(index);
         Some(batch)
+    }
+
+    /// The bytes that the last batch lies in, to be kept.
+    pub(super) fn lend(&self) -> Arc<Vec<u8>> {
+        match self.running.and_then(|index| self.inputs.get(index)) {
+            Some(Input { source: Source::Running(reader), .. }) => reader.lend(),
+            _ => Arc::default(),
+        }
     }
 
     /// What became of each input, in the order in which they were named. A folder is told by what lies in it, and itself

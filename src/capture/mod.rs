@@ -10,7 +10,8 @@
 //! A path is a file, `-`, or a folder, which stands for the captures in it. A [`Reader`] walks one file or stream (classic
 //! pcap or pcapng, as it is or compressed with gzip or zstd, told apart by content) and keeps up
 //! to [`BATCH`] frames pending in its own buffer. [`Merge`] owns the readers and hands out runs of
-//! pending frames in time order, without copying a frame; a [`Selection`] leaves out what was not asked for. Nothing seeks, so a pipe is as good as a file.
+//! pending frames in time order, without copying a frame; a [`Selection`] leaves out what was not asked for. Where several
+//! engines want all frames, [`Shared`] reads them once. Nothing seeks, so a pipe is as good as a file.
 //!
 //! Bytes in a capture are hostile: every length is checked against the bytes that are there and
 //! against [`MAX_RECORD`], nothing panics, and memory stays bounded whatever a length field says.
@@ -24,8 +25,10 @@ mod meter;
 #[cfg(test)]
 mod samples;
 mod selection;
+mod shared;
 
 pub use file::{BATCH, CaptureError, FirstBytes, MAX_RECORD, Reader, UnpackError};
 pub use filter::{Filter, FilterError};
 pub use merge::{InputStatus, Merge, Outcome};
 pub use selection::{Selection, TimeRange};
+pub use shared::{Piece, Shared, Taker};

@@ -4,7 +4,7 @@ use std::hash::{BuildHasher, Hasher};
 
 use foldhash::fast::FixedState;
 
-use crate::wire::Ip;
+use crate::wire::{Frame, Ip, peek};
 
 /// Parts of the traffic that are never divided; a multiple of all usual numbers of processors.
 pub const SHARDS: usize = 256;
@@ -21,6 +21,12 @@ impl Shard {
     #[inline]
     pub fn of(a: Ip, b: Ip) -> Self {
         if a <= b { Self::of_words(a.words(), b.words()) } else { Self::of_words(b.words(), a.words()) }
+    }
+
+    /// The shard of a frame, if a glance shows it.
+    #[must_use]
+    pub fn of_frame(frame: &Frame<'_>) -> Option<Self> {
+        peek(frame).map(|packet| Self::of(packet.ip.source, packet.ip.destination))
     }
 
     /// The same of addresses in order.
@@ -49,22 +55,35 @@ pub const fn per_shard(limit: usize) -> usize {
 /// One engine's share of the traffic: some of the shards.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
-    index: usize,
-    of: usize,
+    /// A bit for each shard.
+    shards: [u64; SHARDS / 64],
 }
 
 impl Share {
     /// The shares of so many engines, 256 at most; with 0 there is one.
     pub fn all(engines: usize) -> impl Iterator<Item = Self> {
         let of = engines.clamp(1, SHARDS);
-        (0..of).map(move |index| Self { index, of })
+        (0..of).map(move |index| {
+            let mut shards = [0; SHARDS / 64];
+            (index..SHARDS).step_by(of).for_each(|shard| {
+                shards.get_mut(shard / 64).into_iter().for_each(|bits| *bits |= 1 << (shard % 64));
+            });
+            Self { shards }
+        })
     }
 
     /// Whether packets between two addresses belong to this share; the same whichever of them sent.
     #[must_use]
     #[inline]
     pub fn owns(self, a: Ip, b: Ip) -> bool {
-        Shard::of(a, b).index() % self.of == self.index
+        self.has(Shard::of(a, b))
+    }
+
+    /// Whether a shard is one of this share.
+    #[must_use]
+    #[inline]
+    pub fn has(self, shard: Shard) -> bool {
+        self.shards.get(shard.index() / 64).is_some_and(|bits| bits >> (shard.index() % 64) & 1 == 1)
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::{
     io::{self, Write},
-    path::Path,
     time::Instant,
 };
 
@@ -49,16 +48,8 @@ pub(super) fn analyze(
     let mut writer = Writer::new(look, context(&config, &merge), evidence, out);
     let pseudonyms = config.pseudonyms;
     let mut correlator = Correlator::new(config.claims).with_pseudonyms(pseudonyms.clone()).learning(config.learning);
-    let workers = if config.inputs.iter().all(|input| can_be_read_again(input)) {
-        config.workers
-    } else {
-        if config.workers > 1 {
-            info!("an input can be read only once: one worker");
-        }
-        1
-    };
-    let job = Job { limits, pseudonyms: pseudonyms.clone(), inputs: config.inputs, selection, progress };
-    let (counters, merge) = job.run(merge, workers, |observation| writer.observe(observation, &mut correlator))?;
+    let job = Job { limits, pseudonyms: pseudonyms.clone(), selection, progress };
+    let (counters, merge) = job.run(merge, config.workers, |observation| writer.observe(observation, &mut correlator))?;
     let mut inputs = input_summaries(merge);
     log_inputs(&inputs);
     for input in &mut inputs {
@@ -96,11 +87,6 @@ fn context(config: &AnalyzeConfig, merge: &Merge) -> Context {
         inputs: merge.names().map(name).collect(),
         timestamps: TimestampSource::File,
     }
-}
-
-/// Whether each worker can read an input by itself.
-fn can_be_read_again(input: &Path) -> bool {
-    input != Path::new("-") && (input.is_file() || input.is_dir())
 }
 
 /// An input as records name it. The names of files often hold addresses and those of people.

@@ -54,19 +54,28 @@ pub struct Batch<'a> {
 impl<'a> Batch<'a> {
     /// The frames one by one. A frame whose place lies outside of `data` comes out empty.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Frame<'a>> + Clone + use<'a> {
-        let data = self.data;
-        let (first, input) = (self.first_number, self.input);
-        self.frames.iter().enumerate().map(move |(i, meta)| {
-            let start = meta.offset as usize;
-            let end = start.saturating_add(meta.captured_len as usize);
-            Frame {
-                number: first.wrapping_add(i as u64),
-                input,
-                time: meta.time,
-                link: meta.link,
-                bytes: data.get(start..end).unwrap_or_default(),
-                original_len: meta.original_len,
-            }
-        })
+        let batch = *self;
+        self.frames.iter().enumerate().map(move |(nth, meta)| batch.frame_at(nth, meta))
+    }
+
+    /// One of the frames, counted from 0.
+    #[must_use]
+    #[inline]
+    pub fn frame(&self, nth: usize) -> Option<Frame<'a>> {
+        self.frames.get(nth).map(|meta| self.frame_at(nth, meta))
+    }
+
+    #[inline]
+    fn frame_at(&self, nth: usize, meta: &FrameMeta) -> Frame<'a> {
+        let start = meta.offset as usize;
+        let end = start.saturating_add(meta.captured_len as usize);
+        Frame {
+            number: self.first_number.wrapping_add(nth as u64),
+            input: self.input,
+            time: meta.time,
+            link: meta.link,
+            bytes: self.data.get(start..end).unwrap_or_default(),
+            original_len: meta.original_len,
+        }
     }
 }

@@ -1,7 +1,10 @@
-//! The read-ahead buffer: one large allocation, bytes that were not used are moved to its front.
+//! The read-ahead buffer: one large allocation, bytes that were not used are moved to its front. While somebody else still looks
+//! at it, reading goes on in another.
 
 use std::io::{self, BufRead, ErrorKind, Read};
 use std::mem;
+use std::ops::Range;
+use std::sync::Arc;
 
 use super::CaptureError;
 use super::unpack::UnpackError;
@@ -9,16 +12,19 @@ use super::unpack::UnpackError;
 /// A window that slides over a stream.
 pub(super) struct Buffer {
     stream: Box<dyn Read + Send>,
-    bytes: Vec<u8>, // all initialised; grows only for an item that is larger than it
-    start: usize,   // first unread byte, <= end
-    end: usize,     // end of what was read, <= bytes.len()
+    bytes: Arc<Vec<u8>>, // all initialised; grows only for an item that is larger than it
+    start: usize,        // first unread byte, <= end
+    end: usize,          // end of what was read, <= bytes.len()
     start_offset: u64,
+    /// Lent ones, which come back by being let go of. As many as there ever were at a time.
+    lent: Vec<Arc<Vec<u8>>>,
 }
 
 impl Buffer {
     /// A buffer of `capacity` bytes, at least one.
     pub(super) fn new(stream: Box<dyn Read + Send>, capacity: usize) -> Self {
-        Self { stream, bytes: vec![0; capacity.max(1)], start: 0, end: 0, start_offset: 0 }
+        let bytes = Arc::new(vec![0; capacity.max(1)]);
+        Self { stream, bytes, start: 0, end: 0, start_offset: 0, lent: Vec::new() }
     }
 
     /// Puts something between the stream and this buffer, before anything is read.
@@ -30,6 +36,11 @@ impl Buffer {
     /// All bytes that are held, used ones first: what offsets of frames count from.
     pub(super) fn held(&self) -> &[u8] {
         self.bytes.get(..self.end).unwrap_or_default()
+    }
+
+    /// The same for others to keep; what lies behind the bytes that are held means nothing.
+    pub(super) fn lend(&self) -> Arc<Vec<u8>> {
+        Arc::clone(&self.bytes)
     }
 
     /// The bytes that are not used yet.
@@ -74,15 +85,15 @@ impl Buffer {
 
     /// See [`Buffer::read_more`].
     fn fetch(&mut self, need: usize) -> io::Result<bool> {
-        self.bytes.copy_within(self.start..self.end, 0);
-        self.end = self.end.saturating_sub(self.start);
-        self.start = 0;
-        if self.end == self.bytes.len() {
-            let twice = self.bytes.len().saturating_mul(2);
-            let grown = need.clamp(self.bytes.len().saturating_add(1), twice.max(2));
-            self.bytes.resize(grown, 0);
+        let unread = self.start..self.end;
+        (self.start, self.end) = (0, unread.len());
+        let bytes = Self::own(&mut self.bytes, &mut self.lent, unread);
+        if self.end == bytes.len() {
+            let twice = bytes.len().saturating_mul(2);
+            let grown = need.clamp(bytes.len().saturating_add(1), twice.max(2));
+            bytes.resize(grown, 0);
         }
-        let free = self.bytes.get_mut(self.end..).unwrap_or_default();
+        let free = bytes.get_mut(self.end..).unwrap_or_default();
         let count = loop {
             match self.stream.read(free) {
                 Ok(count) => break count.min(free.len()),
@@ -92,6 +103,28 @@ impl Buffer {
         };
         self.end = self.end.saturating_add(count);
         Ok(count > 0)
+    }
+}
+
+impl Buffer {
+    /// A buffer at which nobody else looks, with the unread bytes at its front: the present one if it can be, or else one that has
+    /// come back, or a new one.
+    fn own<'a>(bytes: &'a mut Arc<Vec<u8>>, lent: &mut Vec<Arc<Vec<u8>>>, unread: Range<usize>) -> &'a mut Vec<u8> {
+        if Arc::get_mut(bytes).is_some() {
+            let bytes = Arc::make_mut(bytes);
+            bytes.copy_within(unread, 0);
+            return bytes;
+        }
+        let size = bytes.len();
+        let back = lent.iter_mut().position(|bytes| Arc::get_mut(bytes).is_some_and(|bytes| bytes.len() == size));
+        let other = back.map_or_else(|| Arc::new(vec![0; size]), |at| lent.swap_remove(at));
+        let before = mem::replace(bytes, other);
+        let bytes = Arc::make_mut(bytes); // is nobody else's, so nothing is copied
+        let held = before.get(unread).unwrap_or_default();
+        bytes.get_mut(..held.len()).into_iter().for_each(|front| front.copy_from_slice(held));
+        lent.retain(|bytes| bytes.len() == size);
+        lent.push(before);
+        bytes
     }
 }
 

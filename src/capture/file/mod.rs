@@ -15,6 +15,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::mem;
 use std::path::Path;
+use std::sync::Arc;
 
 use self::buffer::Buffer;
 pub use self::error::{CaptureError, FirstBytes};
@@ -44,7 +45,8 @@ const SNIFF: usize = pcap::FILE_HEADER;
 /// [`head_time`](Reader::head_time), [`take`](Reader::take), and again until `fill` says false.
 ///
 /// Frames come in file order, which need not be time order. Memory is one buffer of 256 KiB, more only
-/// for a single record or block that is larger ([`MAX_RECORD`]), and up to [`BATCH`] frame places. A compressed
+/// for a single record or block that is larger ([`MAX_RECORD`]) and while frames are lent to several engines, and up to [`BATCH`]
+/// frame places. A compressed
 /// input takes a second buffer and its decompressor: 64 KiB for gzip; for zstd the window that the file asks for, which is 8
 /// MiB at most unless it was made with `--long` or `--ultra`, and never more than 128 MiB.
 pub struct Reader {
@@ -157,6 +159,11 @@ impl Reader {
         let frames = pending.get(..run).unwrap_or_default();
         self.next = self.next.saturating_add(run);
         Batch { first_number, input: 0, data: self.buffer.held(), frames }
+    }
+
+    /// The bytes that the frames which were taken last lie in, to be kept: the reader then goes on in another buffer.
+    pub(super) fn lend(&self) -> Arc<Vec<u8>> {
+        self.buffer.lend()
     }
 
     /// Walks on until a frame is pending. An error behind whole frames is left lying: the next walk begins
