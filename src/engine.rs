@@ -202,8 +202,15 @@ impl Engine {
                 self.quiet_until = self.next_deadline().map_or(earliest, |deadline| deadline.min(earliest));
             }
             self.stream_time = frame.time;
+            self.counters.first_time.get_or_insert(frame.time);
+            self.counters.last_time = Some(frame.time);
+        } else {
+            self.note_late(frame.time);
         }
-        self.count(frame);
+        let counters = &mut self.counters;
+        counters.packets += 1;
+        counters.bytes += u64::from(frame.original_len);
+        counters.truncated += u64::from((frame.bytes.len() as u64) < u64::from(frame.original_len));
         self.clock.on_frame(frame.input, frame.time);
     }
 
@@ -310,15 +317,12 @@ impl Engine {
         self.ready.make_contiguous().get_mut(before..).unwrap_or_default().sort_by_key(Ready::key);
     }
 
-    #[inline(always)] // see `handle`
-    fn count(&mut self, frame: &Frame<'_>) {
+    /// A frame that is not later than all before it.
+    fn note_late(&mut self, time: Timestamp) {
         let counters = &mut self.counters;
-        counters.packets += 1;
-        counters.bytes += u64::from(frame.original_len);
-        counters.out_of_order += u64::from(frame.time < self.stream_time);
-        counters.truncated += u64::from((frame.bytes.len() as u64) < u64::from(frame.original_len));
-        counters.first_time = Some(counters.first_time.map_or(frame.time, |first| first.min(frame.time)));
-        counters.last_time = Some(counters.last_time.map_or(frame.time, |last| last.max(frame.time)));
+        counters.out_of_order += u64::from(time < self.stream_time);
+        counters.first_time = Some(counters.first_time.map_or(time, |first| first.min(time)));
+        counters.last_time.get_or_insert(time);
     }
 
     fn note_undecoded(&mut self, reason: Undecoded) {
