@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 use self::{
     signals::Signals,
@@ -170,7 +170,7 @@ impl Sensor {
         }
         match Sink::append(path) {
             Ok((sink, is_new)) => {
-                debug!("{} was opened again", path.display());
+                info!("{} was opened again", path.display());
                 self.writer.redirect(sink, is_new)
             }
             Err(problem) => {
