@@ -53,11 +53,15 @@ pub(super) fn second_repeat(since: Span) -> f64 {
     if (15.0..130.0).contains(&ms) { 0.95 * lognormal(ms, PERIOD_MS, 0.4) + NEVER } else { NEVER }
 }
 
-/// A later repeat, against when it was due: on time, behind one that was not seen, or late behind a stall and then caught up.
-pub(super) fn repeat(late: Span, period: Span) -> f64 {
-    let ms = late.as_millis_f64();
-    let stalled = if (-12.0..78.0).contains(&ms) { 1.0 / 90.0 } else { 1e-5 };
-    0.95 * (0.8 * laplace(ms, 4.0) + 0.08 * laplace(ms - period.as_millis_f64(), 4.0) + 0.12 * stalled)
+/// A later repeat: on the keyboard's grid, a period behind the one before it (where the one who repeats counts from there), behind
+/// one that was not seen, or shaken by a busy machine and the path.
+pub(super) fn repeat(late: Span, since: Span, period: Span) -> f64 {
+    let (late, period) = (late.as_millis_f64(), period.as_millis_f64());
+    let again = since.as_millis_f64() - period;
+    0.95 * (0.5 * laplace(late, 4.0)
+        + 0.3 * laplace(again, 4.0)
+        + 0.08 * laplace(again - period, 5.0)
+        + 0.12 * laplace(late, 14.0))
 }
 
 /// The release of a key that repeats: anywhere before the next repeat is due. A key that has repeated but twice is most likely
@@ -66,7 +70,7 @@ pub(super) fn release_of_repeating(late: Span, period: Option<Span>, repeats: u3
     let ms = late.as_millis_f64();
     let width = period.map_or(45.0, Span::as_millis_f64) + 8.0;
     let chance = if ms < 8.0 { 0.95 / width } else { 0.05 * (-ms / 60.0).exp() / 60.0 };
-    chance * if repeats < 3 { 0.05 } else { 1.0 } + NEVER
+    chance * if repeats < 4 { 0.03 } else { 1.0 } + NEVER
 }
 
 /// A client (X) that lets a held key go and presses it again at each repeat, if only for an instant.
@@ -75,13 +79,14 @@ pub(super) fn half_of_repeat(since: Span) -> f64 {
     if ms < 3.0 { 0.15 * (-ms / 0.7).exp() / 0.7 + NEVER } else { NEVER }
 }
 
-/// A move of the pointer: seldom the first one, then one or two each sixtieth or thirtieth of a second.
+/// A move of the pointer: seldom the first one, then one or two each sixtieth or thirtieth of a second; or a click where it rests.
 pub(super) fn pointer(since: Option<Span>) -> f64 {
     match since.map(Span::as_millis_f64) {
         Some(ms) if ms <= 120.0 => {
             let even = 0.4 * normal(ms - 16.7, 4.0) + 0.3 * normal(ms - 33.3, 4.0) + 0.3 * (-ms / 15.0).exp() / 15.0;
-            0.9 * even + 0.1 * (-ms / 90.0).exp() / 90.0
+            0.85 * even + 0.15 * (-ms / 120.0).exp() / 120.0
         }
+        Some(ms) if ms <= 1_000.0 => 0.15 * (-ms / 120.0).exp() / 120.0 + 1e-5,
         _ => 1e-5,
     }
 }
@@ -89,9 +94,9 @@ pub(super) fn pointer(since: Option<Span>) -> f64 {
 /// A release of a key whose press was not seen.
 pub(super) const STRAY: f64 = 1e-7;
 
-/// One time in a hundred is no hand's: a client or a path that stalled lets go of everything at once.
+/// One time in a hundred is no hand's: a client or a path that stalled lets go of everything at once, or nearly.
 fn clumped(ms: f64) -> f64 {
-    if ms < 0.0 { 0.0 } else { 0.01 * (-ms / 2.0).exp() / 2.0 }
+    if ms < 0.0 { 0.0 } else { 0.007 * (-ms / 2.0).exp() / 2.0 + 0.003 * (-ms / 30.0).exp() / 30.0 }
 }
 
 fn lognormal(ms: f64, median: f64, sigma: f64) -> f64 {

@@ -23,6 +23,13 @@ const MOST_DOWN: usize = 6;
 /// Events that are not decided yet, at most.
 const MOST_UNDECIDED: usize = 64;
 
+/// From repeat to repeat, before a flow has shown its own: between X's 40 ms and the console's 33 ms.
+const TYPICAL_PERIOD: Span = Span::from_millis(36);
+
+/// A key that is down longer than this and does not repeat is no key that is down: its release was not seen, or it was no key. Kept,
+/// a few of these would fill all stories with which of them a release is of.
+const LONGEST_DOWN: Span = Span::from_secs(3);
+
 /// What it allocates at most, in bytes, between two calls.
 #[cfg(test)]
 pub(super) const MOST_BYTES: usize = 2 * STORIES * (size_of::<Story>() + 2 * MOST_DOWN * size_of::<Timestamp>())
@@ -113,7 +120,8 @@ impl Rhythm {
             self.stories.push(Story::default());
         }
         let mut next = Vec::with_capacity(self.stories.len() * 5);
-        for story in &self.stories {
+        for story in &mut self.stories {
+            story.forget(happening.time);
             story.go_on(&happening, &self.learned, |mut after, meaning| {
                 after.meanings |= meaning.code() << (2 * place);
                 let rank = after.chance + after.open_ends(happening.time);
@@ -215,6 +223,12 @@ impl Story {
         }
     }
 
+    /// Forgets keys that can hardly be down any more.
+    fn forget(&mut self, now: Timestamp) {
+        let repeats = self.repeating.and_then(|_| self.down.last().copied());
+        self.down.retain(|pressed| now - *pressed <= LONGEST_DOWN || Some(*pressed) == repeats);
+    }
+
     fn pressed(&self, time: Timestamp, answer: f64) -> Self {
         let chance = chances::interval(self.last_press.map(|last| time - last)).ln();
         let mut after = Self { chance: self.chance + chance + answer, last_press: Some(time), repeating: None, ..self.clone() };
@@ -230,22 +244,22 @@ impl Story {
         let (chance, next) = match self.repeating {
             None => {
                 let period = learned.period;
-                let due = time + period.unwrap_or(Span::from_millis(36));
+                let due = time + period.unwrap_or(TYPICAL_PERIOD);
                 (chances::first_repeat(time - pressed, learned.delay), Repeating { last: time, due, period, repeats: 1 })
             }
-            Some(Repeating { last, period: None, repeats, .. }) => {
-                let period = time - last;
-                let next = Repeating { last: time, due: time + period, period: Some(period), repeats: repeats + 1 };
-                (chances::second_repeat(period), next)
+            Some(Repeating { last, period: None, .. }) => {
+                let since = time - last;
+                let period = (since + TYPICAL_PERIOD) / 2; // one interval may be anything: half of it is believed
+                (chances::second_repeat(since), Repeating { last: time, due: time + period, period: Some(period), repeats: 2 })
             }
-            Some(Repeating { due, period: Some(period), repeats, .. }) => {
+            Some(Repeating { last, due, period: Some(period), repeats }) => {
                 let late = time - due;
-                let from = if late > Span::from_millis(20) { time } else { due + clamp(late, 10) / 4 };
-                let period = period + clamp(late, 5) / 10;
-                (
-                    chances::repeat(late, period),
-                    Repeating { last: time, due: from + period, period: Some(period), repeats: repeats + 1 },
-                )
+                let chance = chances::repeat(late, time - last, period);
+                // Half a period late: one was not seen.
+                let (seen, late) = if late > period / 2 { (due + period, late - period) } else { (due, late) };
+                let period = period + clamp(late, 8) / i64::from(repeats.min(10) + 1);
+                let due = seen + clamp(late, 16) / 4 + period;
+                (chance, Repeating { last: time, due, period: Some(period), repeats: repeats + 1 })
             }
         };
         Some(Self { chance: self.chance + chance.ln(), repeating: Some(next), ..self.clone() })
