@@ -50,6 +50,18 @@ pub enum Step {
     Request,
     /// `keepalive@openssh.com`, answered by a status.
     KeepAlive,
+    /// The security protocol or type that was offered or chosen (RDP, VNC), answered by the choice or by the first TLS message.
+    Security,
+    /// The server's part of the TLS handshake, answered by the client's last.
+    Tls,
+    /// RDP: the attached user or the joined channel that was confirmed, answered by the request to join the next.
+    Join,
+    /// VNC: what let the client in, and the desktop that was described, answered by the first message of what follows.
+    Init,
+    /// VNC: a fence, answered by its copy.
+    Fence,
+    /// VNC: an update of the screen that was asked for, answered by the request for the next.
+    Update,
 }
 
 /// See [`Cue::Asked`].

@@ -358,15 +358,14 @@ impl Session {
         }
         for cue in cues.drain(..) {
             self.is_interactive |= cue == Cue::Terminal(Terminal::Open);
-            if !self.decoder.shows_releases() {
-                match cue {
-                    Cue::Input(input) => self.program.on_input(&input, rtt),
-                    Cue::Output(output) => self.program.on_output(&output),
-                    Cue::Lost(_) => self.program.on_lost(),
-                    Cue::Asked(ask) => self.program.on_ask(ask),
-                    Cue::Answered(reply) => self.program.on_reply(reply, rtt),
-                    Cue::Terminal(_) | Cue::CanObfuscate { .. } | Cue::Key(_) => {}
-                }
+            match cue {
+                Cue::Input(input) => self.program.on_input(&input, rtt),
+                // No terminal, no answers of one.
+                Cue::Output(output) if !self.decoder.shows_releases() => self.program.on_output(&output),
+                Cue::Lost(_) => self.program.on_lost(),
+                Cue::Asked(ask) => self.program.on_ask(ask),
+                Cue::Answered(reply) => self.program.on_reply(reply, rtt),
+                Cue::Output(_) | Cue::Terminal(_) | Cue::CanObfuscate { .. } | Cue::Key(_) => {}
             }
             self.typing.on_cue(cue, rtt, decided);
         }

@@ -31,8 +31,22 @@ const LOWEST: usize = 16;
 const LONGEST: Span = Span::from_secs(60);
 
 /// Every step, in order.
-pub const STEPS: [Step; 8] =
-    [Step::Banner, Step::KexInit, Step::Kex, Step::Service, Step::Auth, Step::Open, Step::Request, Step::KeepAlive];
+pub const STEPS: [Step; 14] = [
+    Step::Banner,
+    Step::KexInit,
+    Step::Kex,
+    Step::Service,
+    Step::Auth,
+    Step::Open,
+    Step::Request,
+    Step::KeepAlive,
+    Step::Security,
+    Step::Tls,
+    Step::Join,
+    Step::Init,
+    Step::Fence,
+    Step::Update,
+];
 
 impl Step {
     /// The name in records.
@@ -47,6 +61,12 @@ impl Step {
             Self::Open => "open",
             Self::Request => "request",
             Self::KeepAlive => "keepalive",
+            Self::Security => "security",
+            Self::Tls => "tls",
+            Self::Join => "join",
+            Self::Init => "init",
+            Self::Fence => "fence",
+            Self::Update => "update",
         }
     }
 }

@@ -6,6 +6,7 @@ pub mod identify;
 pub mod rdp;
 pub mod ssh;
 pub mod tls;
+mod turn;
 pub mod vnc;
 
 pub use self::decoder::{Decoder, Facts, Protocol};

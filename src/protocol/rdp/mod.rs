@@ -7,12 +7,14 @@
 mod alphabet;
 mod clear;
 mod client;
+mod joining;
 mod negotiation;
 
 pub(super) use self::negotiation::may_begin;
 use self::{
     alphabet::Alphabet,
     clear::Pdus,
+    joining::Joining,
     negotiation::{Found, MAX_FIRST, Request},
 };
 pub use self::{
@@ -22,9 +24,10 @@ pub use self::{
 use super::{
     Standing,
     tls::{self, Tls},
+    turn::{self, TlsTurn},
 };
 use crate::{
-    cue::{Cue, Doubtful, KeyAction, KeyEvent, Output, OutputKind},
+    cue::{Cue, Doubtful, KeyAction, KeyEvent, Output, OutputKind, Step},
     flow::{Data, PerSide, Side},
 };
 
@@ -74,6 +77,8 @@ enum Phase {
 #[derive(Clone, Debug, Default)]
 struct Sealed {
     tls: Tls,
+    turn: TlsTurn,
+    joining: Joining,
     alphabet: Alphabet,
     waiting: Vec<(u32, KeyEvent)>,
 }
@@ -177,6 +182,7 @@ impl Rdp {
             Found::Whole(answer, len) => {
                 self.first.server.drain(..len);
                 self.answer = Some(answer);
+                turn::ask(Step::Security, data, cues);
                 self.phase = match answer {
                     Answer::Failed(_) => Phase::Lost,
                     Answer::Silent | Answer::Selected(0) => Phase::Clear(Box::default()),
@@ -207,12 +213,19 @@ impl Rdp {
 
 impl Sealed {
     fn on_data(&mut self, side: Side, data: &Data<'_>, cues: &mut Vec<Cue>) {
+        if side == Side::Client && self.turn == TlsTurn::Silent {
+            turn::answer(Step::Security, data, cues);
+        }
+        self.turn.on_data(side, data, cues);
         let mut records = Vec::new();
         self.tls.on_data(side, data, |record| {
             if record.is_application_data {
                 records.push(record.len);
             }
         });
+        for content in records.iter().filter_map(|len| self.tls.content(*len)?.exact()) {
+            self.joining.on_message(side, content, data, cues);
+        }
         if side == Side::Server {
             if !records.is_empty() {
                 cues.push(Cue::Output(output(data)));

@@ -49,6 +49,30 @@ fn the_negotiation_is_read_in_any_pieces() {
 }
 
 #[test]
+fn a_client_joins_each_channel_when_the_last_one_is_confirmed() {
+    let (mut joining, mut cues) = (joining::Joining::default(), Vec::new());
+    let ladder = [
+        (C, 455), // the conference
+        (S, 109),
+        (C, 12), // erect domain: as long as a request to join
+        (C, 8),
+        (S, 11),
+        (C, 12),
+        (S, 15),
+        (C, 12),
+        (S, 15),
+        (C, 343), // who logs in
+        (S, 15),
+        (C, 12),
+    ];
+    for (side, len) in ladder {
+        joining.on_message(side, len, &data(b""), &mut cues);
+    }
+    let asked: Vec<bool> = cues.iter().map(|cue| matches!(cue, Cue::Asked(_))).collect();
+    assert_eq!(asked, [true, false, true, false, true], "nothing behind the ladder");
+}
+
+#[test]
 fn a_routing_token_is_no_name() {
     let (rdp, _) = talk(&[(C, &request(b"Cookie: msts=3640205228.15629.0000\r\n", 1)), (S, &answer(3, 2))]);
     let facts = rdp.facts();

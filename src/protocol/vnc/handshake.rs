@@ -2,6 +2,7 @@
 
 use super::security;
 use crate::{
+    cue::Step,
     flow::{PerSide, Side},
     protocol::bytes::Bytes,
 };
@@ -95,6 +96,22 @@ impl Handshake {
     /// Whether there is nothing more to read here.
     pub(super) const fn is_done(&self) -> bool {
         matches!(self.stage, Stage::Messages | Stage::Tls | Stage::Over | Stage::NotOurs)
+    }
+
+    /// The turn that the client is to take now, most often by itself: what the server has asked for.
+    pub(super) const fn turn_of_client(&self) -> Option<Step> {
+        Some(match self.stage {
+            Stage::ClientVersion => Step::Banner,
+            Stage::SecurityChoice
+            | Stage::TightTunnelChoice
+            | Stage::TightAuthChoice
+            | Stage::VencryptVersionBack
+            | Stage::VencryptChoice
+            | Stage::Tls => Step::Security,
+            Stage::VncResponse | Stage::ArdAnswer(_) | Stage::PlainCredentials => Step::Auth,
+            Stage::ClientInit | Stage::Messages => Step::Init,
+            _ => return None,
+        })
     }
 
     /// What came of one side behind the handshake.

@@ -15,6 +15,17 @@ pub(super) struct KeyMessage {
     pub(super) bytes: u32,
 }
 
+/// A message that says something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// A key's transition.
+    Key(KeyMessage),
+    /// The answer to a fence.
+    FenceAnswer,
+    /// A request for an update.
+    UpdateRequest,
+}
+
 /// Splits the client's bytes into messages.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Messages {
@@ -22,8 +33,8 @@ pub(super) struct Messages {
     head: Vec<u8>,
     /// Bytes of the current message that are still to come.
     skip: u64,
-    /// The key event that ends with them.
-    key: Option<KeyMessage>,
+    /// What the message that ends with them says.
+    seen: Option<Seen>,
     state: State,
 }
 
@@ -39,7 +50,7 @@ enum State {
 
 impl Messages {
     /// Takes the next bytes.
-    pub(super) fn push(&mut self, data: &Data<'_>, mut emit: impl FnMut(KeyMessage)) {
+    pub(super) fn push(&mut self, data: &Data<'_>, mut emit: impl FnMut(Seen)) {
         if self.state == State::Lost && is_whole(data) {
             *self = Self::default();
         }
@@ -55,7 +66,7 @@ impl Messages {
                 left -= step;
                 self.skip -= step;
                 if self.skip == 0 {
-                    self.key.take().into_iter().for_each(&mut emit);
+                    self.seen.take().into_iter().for_each(&mut emit);
                 }
                 continue;
             }
@@ -73,11 +84,11 @@ impl Messages {
                     return;
                 }
                 Length::Is(total) => {
-                    self.key = key(&self.head);
+                    self.seen = seen(&self.head);
                     self.skip = total.saturating_sub(self.head.len() as u64);
                     self.head.clear();
                     if self.skip == 0 {
-                        self.key.take().into_iter().for_each(&mut emit);
+                        self.seen.take().into_iter().for_each(&mut emit);
                     }
                 }
             }
@@ -150,12 +161,14 @@ fn length(head: &[u8]) -> Length {
     Length::Is(total)
 }
 
-/// The transition that a message is, if it is one. Its head ends before the key's name.
-fn key(head: &[u8]) -> Option<KeyMessage> {
-    let action = |down: bool| if down { KeyAction::Down } else { KeyAction::Up };
+/// What a message says, if it matters. The head of a key's ends before the key's name.
+fn seen(head: &[u8]) -> Option<Seen> {
+    let key = |down: bool, bytes| Seen::Key(KeyMessage { action: if down { KeyAction::Down } else { KeyAction::Up }, bytes });
     match *head {
-        [4, down] => Some(KeyMessage { action: action(down != 0), bytes: 8 }),
-        [255, 0, high, low] => Some(KeyMessage { action: action(high | low != 0), bytes: 12 }),
+        [3] => Some(Seen::UpdateRequest),
+        [4, down] => Some(key(down != 0, 8)),
+        [248, _, _, _, flags, ..] if flags & 0x80 == 0 => Some(Seen::FenceAnswer),
+        [255, 0, high, low] => Some(key(high | low != 0, 12)),
         _ => None,
     }
 }

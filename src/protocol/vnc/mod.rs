@@ -6,6 +6,7 @@
 //! number of the smallest records holds one that is not an answer.
 
 mod handshake;
+mod loops;
 mod messages;
 mod sealed;
 mod security;
@@ -16,10 +17,11 @@ pub use self::{
 };
 use self::{
     handshake::{Handshake, Stage},
-    messages::Messages,
+    loops::Loops,
+    messages::{Messages, Seen},
     sealed::Sealed,
 };
-use super::{Standing, tls};
+use super::{Standing, tls, turn};
 use crate::{
     cue::{Cue, KeyEvent, Output, OutputKind},
     flow::{Data, PerSide, Side},
@@ -62,7 +64,7 @@ pub struct Vnc {
 enum Phase {
     #[default]
     Handshake,
-    Clear(Messages),
+    Clear(Messages, Loops),
     Sealed(Box<Sealed>),
     /// A refusal, a gap, or a security type that is not read.
     Lost,
@@ -102,7 +104,7 @@ impl Vnc {
     #[must_use]
     pub fn keys_known(&self) -> bool {
         match &self.phase {
-            Phase::Clear(_) => true,
+            Phase::Clear(..) => true,
             Phase::Sealed(sealed) => sealed.keys_known(),
             Phase::Handshake | Phase::Lost => false,
         }
@@ -144,7 +146,7 @@ impl Vnc {
     pub fn on_data(&mut self, side: Side, data: &Data<'_>, cues: &mut Vec<Cue>) {
         match &mut self.phase {
             Phase::Handshake => self.on_handshake(side, data, cues),
-            Phase::Clear(_) | Phase::Sealed(_) => self.on_session(side, data, cues),
+            Phase::Clear(..) | Phase::Sealed(_) => self.on_session(side, data, cues),
             Phase::Lost => {}
         }
     }
@@ -153,9 +155,14 @@ impl Vnc {
     pub fn on_gap(&mut self, side: Side) {
         match &mut self.phase {
             Phase::Handshake => self.phase = Phase::Lost,
-            Phase::Clear(messages) if side == Side::Client => messages.on_gap(),
+            Phase::Clear(messages, loops) => {
+                loops.on_gap();
+                if side == Side::Client {
+                    messages.on_gap();
+                }
+            }
             Phase::Sealed(sealed) => sealed.on_gap(side),
-            Phase::Clear(_) | Phase::Lost => {}
+            Phase::Lost => {}
         }
     }
 
@@ -165,9 +172,15 @@ impl Vnc {
             return;
         }
         let side = self.role_of(side);
+        let asked = self.handshake.turn_of_client();
         self.handshake.push(side, data.bytes);
+        match (side, asked, self.handshake.turn_of_client()) {
+            (Side::Client, Some(step), now) if now != asked => turn::answer(step, data, cues),
+            (Side::Server, before, Some(step)) if before != Some(step) => turn::ask(step, data, cues),
+            _ => {}
+        }
         self.phase = match self.handshake.stage {
-            Stage::Messages => Phase::Clear(Messages::default()),
+            Stage::Messages => Phase::Clear(Messages::default(), Loops::default()),
             Stage::Tls => Phase::Sealed(Box::default()),
             Stage::Over | Stage::NotOurs => Phase::Lost,
             _ => return,
@@ -194,17 +207,23 @@ impl Vnc {
 
     fn on_session(&mut self, side: Side, data: &Data<'_>, cues: &mut Vec<Cue>) {
         match (&mut self.phase, side) {
-            (Phase::Clear(messages), Side::Client) => {
-                messages.push(data, |key| {
-                    let event =
-                        KeyEvent { time: data.time, end: data.end, sent: data.sent, bytes: key.bytes, action: key.action };
-                    cues.push(Cue::Key(event));
+            (Phase::Clear(messages, loops), Side::Client) => {
+                loops.begin(data, cues);
+                messages.push(data, |seen| {
+                    loops.on_client(data, seen, cues);
+                    if let Seen::Key(key) = seen {
+                        let (bytes, action) = (key.bytes, key.action);
+                        cues.push(Cue::Key(KeyEvent { time: data.time, end: data.end, sent: data.sent, bytes, action }));
+                    }
                 });
                 if messages.has_ended() {
                     self.phase = Phase::Lost;
                 }
             }
-            (Phase::Clear(_), Side::Server) => cues.push(Cue::Output(output(data, data.len))),
+            (Phase::Clear(_, loops), Side::Server) => {
+                loops.on_server(data, cues);
+                cues.push(Cue::Output(output(data, data.len)));
+            }
             (Phase::Sealed(sealed), _) => sealed.on_data(side, data, cues),
             (Phase::Handshake | Phase::Lost, _) => {}
         }

@@ -7,9 +7,12 @@
 
 use super::output;
 use crate::{
-    cue::{Cue, Doubtful, KeyAction, KeyEvent},
+    cue::{Cue, Doubtful, KeyAction, KeyEvent, Step},
     flow::{Data, Side},
-    protocol::tls::{self, Content, Tls},
+    protocol::{
+        tls::{self, Content, Tls},
+        turn::{self, TlsTurn},
+    },
 };
 
 /// Content of a key event, in bytes.
@@ -32,6 +35,8 @@ const ALONE_TO_PAIRS: u32 = 8;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sealed {
     tls: Tls,
+    turn: TlsTurn,
+    begun: bool,
     /// The client has said what pixels it wants: input may follow.
     set_up: bool,
     /// Segments with an even number of records that can be answers, and with an odd one.
@@ -60,6 +65,10 @@ impl Sealed {
     }
 
     pub(super) fn on_data(&mut self, side: Side, data: &Data<'_>, cues: &mut Vec<Cue>) {
+        if side == Side::Client && !std::mem::replace(&mut self.begun, true) {
+            turn::answer(Step::Security, data, cues);
+        }
+        self.turn.on_data(side, data, cues);
         let mut records = Vec::new();
         self.tls.on_data(side, data, |record| {
             if record.is_application_data {

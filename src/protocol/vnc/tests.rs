@@ -2,7 +2,7 @@ use proptest::{collection::vec, prelude::*};
 
 use super::*;
 use crate::{
-    cue::{Doubtful, KeyAction},
+    cue::{Doubtful, KeyAction, Step},
     time::Timestamp,
     wire::SeqNumber,
 };
@@ -144,6 +144,95 @@ fn behind_a_gap_whole_messages_are_found_again() {
     vnc.on_data(C, &data(&[0, 30, 5]), &mut cues);
     vnc.on_data(C, &data(DOWN), &mut cues);
     assert_eq!(keys(&cues), [KeyAction::Down]);
+}
+
+/// What was asked (true) and answered, in order.
+fn turns(lines: &[(Side, &[u8])]) -> Vec<(Step, bool)> {
+    let (mut vnc, mut cues) = (Vnc::new(), Vec::new());
+    for (i, (side, bytes)) in (0..).zip(lines) {
+        vnc.on_data(*side, &Data { time: Timestamp::from_nanos(i * 10_000_000), ..data(bytes) }, &mut cues);
+    }
+    cues.iter()
+        .filter_map(|cue| match cue {
+            Cue::Asked(ask) => Some((ask.step, true)),
+            Cue::Answered(reply) => Some((reply.step, false)),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn a_viewer_answers_each_turn_of_the_handshake_and_each_fence() {
+    const VERSION: &[u8] = b"RFB 003.008\n";
+    let fence = |flags: u8| [248, 0, 0, 0, flags, 0, 0, 1, 1, 7];
+    let picture = [&[0, 0, 0, 1][..], &fence(0x80), &[0; 30]].concat();
+    let update = [3, 1, 0, 0, 0, 0, 3, 32, 2, 88];
+    let lines: [(Side, &[u8]); 25] = [
+        (S, VERSION),
+        (C, VERSION),
+        (S, &[1, 2]),
+        (C, &[2]),
+        (S, &[7; 16]),
+        (C, &[8; 16]),
+        (S, &[0; 4]),
+        (C, &[1]),
+        (S, SERVER_INIT),
+        (C, &update),
+        (S, &picture),
+        (C, &fence(0)),
+        (C, &update),
+        (S, &[0; 40]),
+        (C, QEMU_DOWN),
+        (C, &fence(0x80)), // the client asks: no answer
+        (C, &update),
+        (S, &[0; 40]),
+        (S, &[0; 40]),
+        (C, &update), // who knows what of it was answered
+        (S, &picture[..8]),
+        (S, &picture[8..]),
+        (S, &picture), // behind another one
+        (C, &fence(0)),
+        (C, &fence(0)),
+    ];
+    let both = |step| [(step, true), (step, false)];
+    let mut expected = [Step::Banner, Step::Security, Step::Auth, Step::Init, Step::Init].map(both).concat();
+    expected.extend([
+        (Step::Fence, true),
+        (Step::Update, true),
+        (Step::Fence, false),
+        (Step::Update, false),
+        (Step::Update, true),
+    ]);
+    expected.extend([
+        (Step::Update, false),
+        (Step::Update, true),
+        (Step::Update, true),
+        (Step::Fence, true),
+        (Step::Fence, false),
+    ]);
+    assert_eq!(turns(&lines), expected);
+}
+
+#[test]
+fn before_tls_and_in_it_there_are_turns_too() {
+    let hello = [22, 3, 1, 0, 1, 0];
+    let lines: [(Side, &[u8]); 12] = [
+        (S, b"RFB 003.008\n"),
+        (C, b"RFB 003.008\n"),
+        (S, &[1, 19]),
+        (C, &[19]),
+        (S, &[0, 2]),
+        (C, &[0, 2]),
+        (S, &[0, 1, 0, 0, 1, 2]),
+        (C, &[0, 0, 1, 2]),
+        (S, &[1]),
+        (C, &hello),
+        (S, &hello),
+        (C, &hello),
+    ];
+    let both = |step| [(step, true), (step, false)];
+    let expected = [Step::Banner, Step::Security, Step::Security, Step::Security, Step::Security, Step::Tls].map(both).concat();
+    assert_eq!(turns(&lines), expected);
 }
 
 #[test]
