@@ -184,7 +184,8 @@ impl Keys {
 
     /// Decides the first event, where it can be or has to be.
     fn decide(&mut self, anyway: bool, out: &mut Vec<Keystroke>) -> bool {
-        if !anyway && self.waiting.front().is_none_or(|first| first.answer.is_none()) {
+        let waits = self.waiting.front().is_none_or(|first| first.answer.is_none());
+        if waits && !anyway && !self.rhythm.is_full() {
             return false;
         }
         let Some((meaning, sure)) = self.rhythm.decide(anyway) else { return false };

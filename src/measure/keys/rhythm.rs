@@ -148,12 +148,17 @@ impl Rhythm {
         self.undecided.front().map(|first| first.time)
     }
 
+    /// Whether there is no room for another event.
+    pub(super) fn is_full(&self) -> bool {
+        self.undecided.len() >= MOST_UNDECIDED
+    }
+
     /// Decides the first event that is not decided, where all stories agree on it, there is no room for more, or it has to be.
     /// With it, the chance that it is what it is said to be.
     pub(super) fn decide(&mut self, anyway: bool) -> Option<(Meaning, f64)> {
         let meaning = Meaning::of(self.stories.first()?.meanings);
         let agreed = self.stories.iter().all(|story| Meaning::of(story.meanings) == meaning);
-        if !agreed && !anyway && self.undecided.len() < MOST_UNDECIDED {
+        if !agreed && !anyway && !self.is_full() {
             return None;
         }
         let now = self.undecided.back()?.time;

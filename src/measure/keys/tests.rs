@@ -134,6 +134,18 @@ fn a_moving_pointer_is_not_typing() {
     assert!(later <= 2, "{later} of 60 moves were taken for keys");
 }
 
+/// More than the rhythm holds, and none of it answered.
+#[test]
+fn a_burst_that_nothing_answers_is_decided_too() {
+    let (mut keys, mut out) = (Keys::default(), Vec::new());
+    for i in 0..150 {
+        keys.on_key(key(6 * i, KeyAction::Either(Doubtful::Nothing)), &mut out);
+    }
+    keys.finish(&mut out);
+    assert_eq!(keys.next_deadline(), None);
+    assert!(out.len() <= 150, "{}", out.len());
+}
+
 #[test]
 fn a_gap_forgets_which_keys_are_down() {
     let (mut keys, mut out) = (Keys::default(), Vec::new());
