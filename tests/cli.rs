@@ -226,13 +226,16 @@ fn every_line_is_a_record_and_the_summary_is_last() {
     for record in &records {
         assert_eq!((&record["schema"], &record["sensor"]), (&"keywitness/1".into(), &"demo-tap".into()));
         assert_present(record, &format!("/{}", record["record"].as_str().unwrap()));
+        if record["record"] == "session" {
+            assert_present(&record["details"], &format!("/session/details/{}", record["protocol"].as_str().unwrap()));
+        }
     }
     assert_eq!(records.last().unwrap()["record"], "summary");
     let count = |kind: &str| of(&records, kind).len();
-    assert_eq!((count("summary"), count("session"), count("alert")), (1, 22, 4));
+    assert_eq!((count("summary"), count("session"), count("alert")), (1, 29, 4));
     assert!(count("keystroke") > 1000);
     let summary = records.last().unwrap();
-    assert_eq!((&summary["sessions"], &summary["alerts"]), (&22.into(), &4.into()));
+    assert_eq!((&summary["sessions"], &summary["alerts"]), (&29.into(), &4.into()));
     assert_eq!(summary["inputs"].as_array().unwrap().len(), files.len());
     let alerts = of(&records, "alert");
     let sessions = of(&records, "session");
@@ -249,7 +252,9 @@ const CONTRACT: &str = "
 protocol identified_by midstream duplicate_of details traffic stack quality rtt app_rtt keystrokes claim verdict tests findings
 /session/client ip port mac
 /session/server ip port mac
-/session/details client_version server_version kex host_key_algorithm cipher mac compression hassh hassh_server auth obfuscated_keystrokes
+/session/details/ssh client_version server_version kex host_key_algorithm cipher mac compression hassh hassh_server auth obfuscated_keystrokes
+/session/details/rdp cookie requested_protocols selected_protocol client_name keyboard_layout client_build tls_version
+/session/details/vnc version security_type security_ok desktop_name shared tls_version
 /session/traffic client server
 /session/traffic/client packets bytes payload_bytes retransmitted out_of_order duplicated gaps
 /session/traffic/server packets bytes payload_bytes retransmitted out_of_order duplicated gaps

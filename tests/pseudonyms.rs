@@ -138,6 +138,12 @@ fn facts(records: &[Value]) -> Vec<Value> {
             fact.remove(name);
         }
         fact.remove("packets_per_s");
+        // Names of people and machines, for which pseudonyms stand too.
+        if let Some(details) = fact.get_mut("details").and_then(Value::as_object_mut) {
+            for name in ["cookie", "routing_token", "client_name", "tls_server_name", "desktop_name"] {
+                details.remove(name);
+            }
+        }
         if let Some(claim) = fact.get_mut("claim").and_then(Value::as_object_mut) {
             claim.remove("identity");
             claim.remove("claims_sha256");

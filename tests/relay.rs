@@ -63,6 +63,18 @@ fn a_terminal_behind_the_client_is_found_by_its_answers() {
     assert!(program < 10.0, "the login ends in front of the leg: {program}");
 }
 
+/// When a viewer sends its keys is not looked at, so nothing rules out that it keeps an even pace: the finding stays low.
+#[test]
+fn a_viewer_behind_a_relay_is_found_and_the_leg_measured() {
+    for (name, part) in [("vnc-relayed", "fence "), ("rdp-relayed", "join ")] {
+        let session = &sessions(&format!("pcaps/{name}.pcap"))[0];
+        let (finding, leg) = (relay_finding(session).unwrap(), hidden_leg(name));
+        assert_eq!((&finding["severity"], &session["verdict"]), (&"low".into(), &"undecided".into()), "{name}");
+        assert!(near(&session["app_rtt"]["excess_ms"], leg), "{name}: {}", session["app_rtt"]);
+        assert!(finding["explanation"].as_str().unwrap().contains(part), "{name}: {}", finding["explanation"]);
+    }
+}
+
 #[test]
 fn no_direct_session_is_accused() {
     let mut tested = 0;
