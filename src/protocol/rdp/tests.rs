@@ -50,7 +50,7 @@ fn the_negotiation_is_read_in_any_pieces() {
 
 #[test]
 fn a_client_joins_each_channel_when_the_last_one_is_confirmed() {
-    let (mut joining, mut cues) = (joining::Joining::default(), Vec::new());
+    let (mut joining, mut cues) = (Joining::default(), Vec::new());
     let ladder = [
         (C, 455), // the conference
         (S, 109),
