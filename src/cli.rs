@@ -79,6 +79,9 @@ pub enum Command {
     /// Work with claims files.
     #[command(subcommand)]
     Claims(ClaimsCommand),
+    /// Look after the folder that alerts wait in for their delivery (`--spool`).
+    #[command(subcommand)]
+    Spool(SpoolCommand),
     /// Put a capture's frames on an interface.
     Replay(ReplayArgs),
     /// Say whether this machine can measure well, and what mends it where it cannot.
@@ -301,6 +304,21 @@ pub struct CheckArgs {
     /// What goes with the claims.
     #[command(flatten)]
     pub around: ClaimsArgs,
+}
+
+/// Commands of `spool`.
+#[derive(Debug, Subcommand)]
+pub enum SpoolCommand {
+    /// Say how much waits, for which destination, and what was lost. Changes nothing, and may be asked while a sensor runs.
+    Status {
+        /// The folder that `--spool` names.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+
+        /// How to write it.
+        #[arg(long, value_enum, default_value_t = AnswerFormat::Table)]
+        format: AnswerFormat,
+    },
 }
 
 /// How results are written.

@@ -17,6 +17,7 @@ mod process;
 mod replay;
 mod screen;
 pub mod service;
+pub mod spool;
 mod workers;
 mod writer;
 
@@ -34,7 +35,7 @@ pub use self::screen::Screen;
 use self::{evidence::EvidenceFolder, guard::GuardError};
 use crate::{
     capture::{Filter, Selection, TimeRange},
-    cli::{AnalyzeArgs, ClaimsCommand, Cli, Command, LiveArgs, Manner, When},
+    cli::{AnalyzeArgs, AnswerFormat, ClaimsCommand, Cli, Command, LiveArgs, Manner, SpoolCommand, When},
     config::{AnalyzeConfig, ConfigError, LiveConfig},
 };
 
@@ -81,6 +82,9 @@ pub fn run(cli: Cli, screen: &Screen) -> ExitStatus {
         }
         Command::Completions { shell } => document::completions(shell, &mut io::stdout().lock()),
         Command::Man { command } => document::man(&command, &mut io::stdout().lock()),
+        Command::Spool(SpoolCommand::Status { folder, format }) => {
+            spool_status(&folder, format == AnswerFormat::Ndjson, &mut io::stdout().lock())
+        }
         Command::Claims(ClaimsCommand::Check(args)) => claims::check(args, &mut io::stdout().lock()),
     };
     match outcome {
@@ -163,6 +167,13 @@ fn live(args: LiveArgs, manner: Manner) -> Result<ExitStatus, Failure> {
     let evidence = config.save_evidence.clone().map(EvidenceFolder::open).transpose()?;
     let endpoint = config.metrics.as_deref().map(listen).transpose()?;
     live::live(config, evidence, endpoint)
+}
+
+/// Says how a spool stands.
+fn spool_status(folder: &Path, is_json: bool, out: &mut impl Write) -> Result<ExitStatus, Failure> {
+    let written = spool::status(folder, is_json, out).map_err(|problem| Failure::Input(problem.to_string()))?;
+    written?;
+    Ok(ExitStatus::Ok)
 }
 
 /// Listens for whoever asks for metrics.
