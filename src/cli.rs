@@ -1,5 +1,6 @@
 //! The command line: what can be typed. Nothing here looks at files or the environment.
 
+mod alerts;
 mod limits;
 mod live;
 mod machine;
@@ -10,6 +11,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub use self::{
+    alerts::AlertArgs,
     limits::LimitArgs,
     live::{CaptureArgs, LiveArgs, StampChoice},
     machine::{DoctorArgs, ReplayArgs},
@@ -198,6 +200,10 @@ pub struct AnalyzeArgs {
     /// Measure, judge and report, but raise no alerts.
     #[arg(long)]
     pub learn: bool,
+
+    /// Where alerts go besides the results.
+    #[command(flatten)]
+    pub alerts: AlertArgs,
 
     /// Add one record a keystroke. Runs of keys without echo are only counted unless `=all` (OpenSSH's server feigns echoes
     /// for passwords typed into a terminal: those look like any other keys).

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
-use super::{ClaimsArgs, KeystrokeChoice, LimitArgs, OutputFormat};
+use super::{AlertArgs, ClaimsArgs, KeystrokeChoice, LimitArgs, OutputFormat};
 
 /// Arguments of `live`.
 #[derive(Debug, Args)]
@@ -79,6 +79,10 @@ pub struct LiveArgs {
     /// Measure, judge and report, but raise no alerts.
     #[arg(long)]
     pub learn: bool,
+
+    /// Where alerts go besides the results.
+    #[command(flatten)]
+    pub alerts: AlertArgs,
 
     /// Write pseudonyms instead of addresses, identities and names of interfaces; see `analyze --help`.
     #[arg(long, value_name = "KEYFILE")]

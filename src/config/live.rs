@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::{ConfigError, check_output, read_claims, read_key, span};
 use crate::{
-    cli::{CaptureArgs, KeystrokeChoice, LimitArgs, LiveArgs, OutputFormat},
+    cli::{AlertArgs, CaptureArgs, KeystrokeChoice, LimitArgs, LiveArgs, OutputFormat},
     judge::claim::Claims,
     pseudonym::Pseudonyms,
     time::Span,
@@ -35,6 +35,8 @@ pub struct LiveConfig {
     pub report_every: Option<Span>,
     /// Whether no alerts are raised.
     pub learning: bool,
+    /// Where alerts go besides.
+    pub alerts: AlertArgs,
     /// How to write results.
     pub format: OutputFormat,
     /// Where to; `None` for standard output.
@@ -86,6 +88,7 @@ impl LiveConfig {
             all_flows: args.all_flows,
             report_every: span(args.report_every),
             learning: args.learn,
+            alerts: args.alerts,
             format: args.format,
             output: args.output.filter(|path| path.as_os_str() != "-"),
             color: is_terminal && !no_color,
@@ -115,6 +118,7 @@ impl LiveConfig {
             ("--keystrokes", self.keystrokes != new.keystrokes),
             ("--pseudonymize", self.pseudonyms.is_some() != new.pseudonyms.is_some()),
             ("--save-evidence", self.save_evidence != new.save_evidence),
+            ("where alerts go (--alert-to, --spool and what goes with them)", self.alerts != new.alerts),
             ("--metrics", self.metrics != new.metrics),
             ("--user", self.user != new.user),
         ];

@@ -2,6 +2,7 @@
 
 mod claims;
 pub mod counters;
+pub mod deliver;
 mod doctor;
 mod document;
 mod evidence;
@@ -135,14 +136,15 @@ fn analyze(args: AnalyzeArgs, manner: Manner, screen: &Screen) -> Result<ExitSta
         warn_of_open_key(key);
     }
     let evidence = config.save_evidence.take().map(EvidenceFolder::open).transpose()?;
+    let alerts = deliver::Setup::resolve(&config.alerts)?;
     let Some(path) = config.output.clone() else {
         let progress = screen.progress(when, manner);
         let out = &mut io::stdout().lock();
-        return Ok(offline::analyze(config, selection, evidence, progress, &mut screen.beside(out))?);
+        return Ok(offline::analyze(config, selection, evidence, alerts, progress, &mut screen.beside(out))?);
     };
     let mut file = File::create(&path).map_err(|source| ConfigError::Create { path: path.clone(), source })?;
     let progress = screen.progress(when, manner);
-    let outcome = offline::analyze(config, selection, evidence, progress, &mut file);
+    let outcome = offline::analyze(config, selection, evidence, alerts, progress, &mut file);
     outcome.map_err(|error| Failure::File(format!("{}: {error}", path.display())))
 }
 
@@ -165,8 +167,9 @@ fn live(args: LiveArgs, manner: Manner) -> Result<ExitStatus, Failure> {
         warn_of_open_key(key);
     }
     let evidence = config.save_evidence.clone().map(EvidenceFolder::open).transpose()?;
+    let alerts = deliver::Setup::resolve(&config.alerts)?;
     let endpoint = config.metrics.as_deref().map(listen).transpose()?;
-    live::live(config, evidence, endpoint)
+    live::live(config, evidence, alerts, endpoint)
 }
 
 /// Says how a spool stands.

@@ -8,7 +8,8 @@ use std::{
 use tracing::{debug, info, warn};
 
 use super::{
-    ExitStatus,
+    ExitStatus, deliver,
+    deliver::Setup,
     evidence::EvidenceFolder,
     screen::Progress,
     workers::Job,
@@ -33,6 +34,7 @@ pub(super) fn analyze(
     config: AnalyzeConfig,
     selection: Selection,
     evidence: Option<EvidenceFolder>,
+    alerts: Option<Setup>,
     progress: Option<Progress>,
     out: &mut impl Write,
 ) -> io::Result<ExitStatus> {
@@ -45,7 +47,9 @@ pub(super) fn analyze(
     let fail_on_finding = config.fail_on_finding;
     let merge = Merge::new(config.inputs.iter().cloned());
     let look = Look { format: config.format, color: config.color, keystrokes: config.keystrokes, live: false };
-    let mut writer = Writer::new(look, context(&config, &merge), evidence, out);
+    let context = context(&config, &merge);
+    let (outlet, delivery) = deliver::begin(alerts, true, &context)?;
+    let mut writer = Writer::new(look, context, evidence, out).alerting(outlet);
     let pseudonyms = config.pseudonyms;
     let mut correlator = Correlator::new(config.claims).with_pseudonyms(pseudonyms.clone()).learning(config.learning);
     let job = Job { limits, pseudonyms: pseudonyms.clone(), selection, progress };
@@ -55,7 +59,8 @@ pub(super) fn analyze(
     for input in &mut inputs {
         input.path = input_name(&input.path, pseudonyms.as_deref());
     }
-    let status = if writer.evidence_failed() {
+    let lost = writer.take_outlet().zip(delivery).map_or(0, |(outlet, delivery)| delivery.wait(outlet));
+    let status = if writer.evidence_failed() || lost > 0 {
         ExitStatus::Internal
     } else if inputs.iter().any(|input| input.status == InputState::Error) {
         ExitStatus::Input

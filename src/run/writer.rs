@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use super::{counters::Counters, evidence::EvidenceFolder};
+use super::{counters::Counters, deliver::Outlet, evidence::EvidenceFolder};
 use crate::{
     cli::{KeystrokeChoice, OutputFormat},
     correlator::Correlator,
@@ -36,6 +36,7 @@ pub(super) struct Writer<W> {
     format: Box<dyn Format>,
     keystrokes: Option<KeystrokeChoice>,
     evidence: Option<EvidenceFolder>,
+    outlet: Option<Outlet>,
     events: Vec<Event>,
     buffer: Vec<u8>,
     out: W,
@@ -61,6 +62,7 @@ impl<W: Write> Writer<W> {
             },
             keystrokes: look.keystrokes,
             evidence,
+            outlet: None,
             events: Vec::new(),
             buffer: Vec::new(),
             out,
@@ -71,6 +73,16 @@ impl<W: Write> Writer<W> {
             alerts: 0,
             implausible: 0,
         }
+    }
+
+    /// Hands alerts on to collectors too.
+    pub(super) fn alerting(self, outlet: Option<Outlet>) -> Self {
+        Self { outlet, ..self }
+    }
+
+    /// Ends that.
+    pub(super) const fn take_outlet(&mut self) -> Option<Outlet> {
+        self.outlet.take()
     }
 
     /// Counts what it writes.
@@ -91,6 +103,7 @@ impl<W: Write> Writer<W> {
                 }
                 Event::Alert(alert) => {
                     self.alerts += 1;
+                    self.outlet.iter().for_each(|outlet| outlet.take(alert));
                     if let Some(folder) = &mut self.evidence {
                         folder.save(alert);
                         if let Some(counters) = &self.counters {
@@ -138,6 +151,9 @@ impl<W: Write> Writer<W> {
 
     /// The sensor has another name from here on.
     pub(super) fn rename(&mut self, sensor: Option<String>) {
+        if let Some(outlet) = &mut self.outlet {
+            outlet.rename(sensor.clone());
+        }
         self.format.rename(sensor);
     }
 

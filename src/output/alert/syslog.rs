@@ -19,6 +19,8 @@ pub enum Header {
     Rfc5424,
     /// RFC 3164: no year, no zone (it is UTC), seconds.
     Rfc3164,
+    /// The same without a host: what the socket of a local syslog is given.
+    Local,
 }
 
 /// Facilities of syslog by number.
@@ -66,7 +68,7 @@ impl FromStr for Facility {
 pub(super) fn message(alert: &Alert, style: Style, payload: &str) -> String {
     match style.header {
         Header::Rfc5424 => format!("{} - {payload}", header(alert, style)),
-        Header::Rfc3164 => format!("{}{payload}", header(alert, style)),
+        Header::Rfc3164 | Header::Local => format!("{}{payload}", header(alert, style)),
     }
 }
 
@@ -96,10 +98,15 @@ fn header(alert: &Alert, style: Style) -> String {
         }
         Header::Rfc3164 => {
             let host = host.unwrap_or_else(|| PRODUCT.to_owned());
-            let time = time.to_zoned(jiff::tz::TimeZone::UTC).strftime("%b %e %H:%M:%S").to_string();
-            format!("<{priority}>{time} {host} {PRODUCT}: ")
+            format!("<{priority}>{} {host} {PRODUCT}: ", date(time))
         }
+        Header::Local => format!("<{priority}>{} {PRODUCT}: ", date(time)),
     }
+}
+
+/// As RFC 3164 has it, in UTC.
+fn date(time: jiff::Timestamp) -> String {
+    time.to_zoned(jiff::tz::TimeZone::UTC).strftime("%b %e %H:%M:%S").to_string()
 }
 
 /// Severity as syslog counts.

@@ -27,6 +27,7 @@ use self::{
 use super::{
     ExitStatus, Failure,
     counters::Counters,
+    deliver::{self, Finish, Setup as AlertSetup},
     evidence::EvidenceFolder,
     health::Health,
     metrics::Endpoint,
@@ -59,6 +60,7 @@ const WRITE_AFTER: Duration = Duration::from_millis(100);
 pub(super) fn live(
     mut config: LiveConfig,
     evidence: Option<EvidenceFolder>,
+    alerts: Option<AlertSetup>,
     endpoint: Option<Endpoint>,
 ) -> Result<ExitStatus, Failure> {
     let started = Instant::now();
@@ -74,7 +76,7 @@ pub(super) fn live(
     let context = context(&config, stamps);
     // Here rights are given up: from now on interfaces are only opened again (by the capture threads, which `start` begins), claims
     // read and results written. This thread comes last, since those that it starts have what is left to it.
-    let needs = confined::analysing(&config, evidence.as_ref().map(EvidenceFolder::path));
+    let needs = confined::analysing(&config, evidence.as_ref().map(EvidenceFolder::path), alerts.as_ref());
     let begun = opened.start(begin_capture(&config, &health));
     let (merge, capturing) = begun.map_err(|error| Failure::Input(format!("capture threads: {error}")))?;
     confined::analyse(&needs)?;
@@ -94,13 +96,16 @@ pub(super) fn live(
     let setup =
         Setup { limits, pseudonyms, workers, kept, cpus, threads, counters: Arc::clone(&counters), health: Arc::clone(&health) };
     let stage = Stage::start(merge, &setup).map_err(|error| Failure::Input(format!("threads of engines: {error}")))?;
-    let mut writer = Writer::new(look, context, evidence, sink).counting(Arc::clone(&counters));
+    let (outlet, delivery) =
+        deliver::begin(alerts, false, &context).map_err(|error| Failure::Input(format!("threads for alerts: {error}")))?;
+    let mut writer = Writer::new(look, context, evidence, sink).counting(Arc::clone(&counters)).alerting(outlet);
     writer.begin_file(is_new);
     let correlator = Correlator::new(config.claims.take()).with_pseudonyms(config.pseudonyms.clone());
     let mut sensor = Sensor {
         stage,
         correlator: correlator.learning(config.learning),
         writer,
+        delivery,
         standing: Standing::begin(counters, health, service, endpoint)
             .map_err(|error| Failure::Input(format!("--metrics and watchdog: {error}")))?,
     };
@@ -116,6 +121,7 @@ struct Sensor {
     stage: Stage,
     correlator: Correlator,
     writer: Writer<Sink>,
+    delivery: Option<Finish>,
     standing: Standing,
 }
 
@@ -147,7 +153,7 @@ impl Sensor {
 
     /// Everything that may be handled now.
     fn handle(&mut self) -> io::Result<()> {
-        let Self { stage, writer, correlator, standing } = self;
+        let Self { stage, writer, correlator, standing, .. } = self;
         stage.observe(|observation| writer.observe(observation, correlator))?;
         standing.counters.alerted.set(correlator.alerted() as u64);
         Ok(())
@@ -213,7 +219,8 @@ impl Sensor {
             inputs: inputs(config, &self.standing.counters),
         };
         self.writer.finish(&summary)?;
-        Ok(if self.writer.evidence_failed() { ExitStatus::Internal } else { ExitStatus::Ok })
+        let lost = self.writer.take_outlet().zip(self.delivery.take()).map_or(0, |(outlet, delivery)| delivery.wait(outlet));
+        Ok(if self.writer.evidence_failed() || lost > 0 { ExitStatus::Internal } else { ExitStatus::Ok })
     }
 }
 

@@ -62,6 +62,11 @@ impl Reader {
         self.missing
     }
 
+    /// The same, and counts from zero again.
+    pub const fn take_missing(&mut self) -> u64 {
+        std::mem::replace(&mut self.missing, 0)
+    }
+
     /// Goes on from another number.
     pub fn seek(&mut self, next: u64) {
         if next != self.next {

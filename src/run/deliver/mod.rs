@@ -1,0 +1,265 @@
+//! Alerts from the spool to whoever collects them, each destination in a thread of its own.
+//!
+//! ```text
+//! spool::Reader ─▶ Alert::write ─▶ Link (UDP, TCP, TLS, RELP, local socket) ─▶ collector
+//!        ▲                                      │
+//!        └── what is not confirmed is sent again when a link breaks
+//! ```
+//!
+//! What counts as confirmed depends on the protocol. RELP confirms each message. Over TCP and TLS nothing does: what was sent in
+//! the last seconds (30, unless told otherwise) is sent again after a break, in the hope that what is older was not lost
+//! in the receiver. Over UDP and the local socket a message is sent once.
+//!
+//! A destination may have others to stand in for it: the first that can be reached gets everything. Several destinations
+//! get a copy each, and each has its own pace.
+//!
+//! Names are looked up once, at the start: behind the guard nothing is.
+
+mod destination;
+mod link;
+mod relp;
+mod tls;
+mod worker;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Condvar, Mutex, PoisonError, atomic::Ordering::Relaxed},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use tracing::{info, warn};
+
+use self::worker::Worker;
+pub use self::{
+    destination::{Destination, Target},
+    relp::{Relp, RelpError},
+};
+use super::spool::{Counts, Cursor, Limits, Progress, Queue, Spool, SpoolError, Standing};
+use crate::{
+    cli::AlertArgs,
+    config::ConfigError,
+    event::AlertEvent,
+    output::{self, Context},
+};
+
+/// A spool and its destinations, ready to begin.
+#[derive(Debug)]
+pub struct Setup {
+    folder: PathBuf,
+    spool: Spool,
+    destinations: Vec<(Destination, Arc<Progress>)>,
+    wait: Duration,
+}
+
+/// How destinations hear that it ends.
+#[derive(Debug, Default)]
+struct End {
+    deadline: Mutex<Option<Instant>>,
+    set: Condvar,
+}
+
+impl End {
+    fn set(&self, deadline: Instant) {
+        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner) = Some(deadline);
+        self.set.notify_all();
+    }
+
+    /// When to end, with whatever is done by then.
+    fn deadline(&self) -> Option<Instant> {
+        *self.deadline.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sleeps, unless it ends. Gives whether the deadline has passed.
+    fn sleep(&self, pause: Duration) -> bool {
+        let deadline = self.deadline.lock().unwrap_or_else(PoisonError::into_inner);
+        let pause = deadline.map_or(pause, |deadline| pause.min(deadline.saturating_duration_since(Instant::now())));
+        let had = deadline.is_some();
+        let (deadline, _) = self
+            .set
+            .wait_timeout_while(deadline, pause, |deadline| deadline.is_some() == had)
+            .unwrap_or_else(PoisonError::into_inner);
+        deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+}
+
+impl Setup {
+    /// What the options ask for; nothing, where they ask for no spool. Reads certificates and looks names up.
+    ///
+    /// # Errors
+    /// [`ConfigError`] where a destination is none, or the spool cannot be opened.
+    pub fn resolve(args: &AlertArgs) -> Result<Option<Self>, ConfigError> {
+        let Some(folder) = args.spool.clone() else { return Ok(None) };
+        let usage = |text: &str, problem: String| ConfigError::Usage(format!("--alert-to: {text}: {problem}"));
+        let destinations = args.alert_to.iter().map(|text| Destination::parse(text).map_err(|problem| usage(text, problem)));
+        let destinations = destinations.collect::<Result<Vec<_>, _>>()?;
+        let destinations: Vec<_> = destinations.into_iter().map(|one| (one, Arc::new(Progress::default()))).collect();
+        for (position, (one, progress)) in destinations.iter().enumerate() {
+            if destinations.iter().take(position).any(|(other, _)| other.name == one.name) {
+                return Err(ConfigError::Usage(format!("--alert-to: {} is named twice", one.name)));
+            }
+            progress.next.store(Cursor::read(&folder, &one.name).next, Relaxed);
+        }
+        let limits = Limits { bytes: u64::from(args.spool_size) << 20, age: args.spool_age };
+        let progress = destinations.iter().map(|(_, progress)| Arc::clone(progress)).collect();
+        let spool = Spool::open(&folder, limits, progress)
+            .map_err(|problem: SpoolError| ConfigError::Usage(format!("--spool: {problem}")))?;
+        Ok(Some(Self { folder, spool, destinations, wait: args.alert_wait }))
+    }
+
+    /// The folder of the spool.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// TCP ports that are connected to.
+    pub fn ports(&self) -> impl Iterator<Item = u16> {
+        self.destinations.iter().flat_map(|(destination, _)| destination.ports())
+    }
+
+    /// Begins: `waits` says whether whoever raises an alert may wait for room in front of the disk.
+    ///
+    /// # Errors
+    /// Where there can be no thread.
+    pub fn start(self, waits: bool, context: Context) -> io::Result<Delivery> {
+        let Self { folder, spool, destinations, wait } = self;
+        let (standing, counts, end) = (Arc::clone(&spool.standing), Arc::clone(&spool.counts), Arc::new(End::default()));
+        let lost_before = counts.lost.load(Relaxed);
+        let mut workers = Vec::new();
+        let mut told = Vec::new();
+        for (position, (destination, progress)) in destinations.into_iter().enumerate() {
+            if destination.is_best_effort() {
+                info!("alerts to {}: best effort: nothing tells what arrived", destination.name);
+            }
+            told.push((destination.name.clone(), Arc::clone(&progress)));
+            let worker = Worker::new(destination, &folder, Arc::clone(&standing), progress, Arc::clone(&end));
+            workers.push(thread::Builder::new().name(format!("alerts {}", position + 1)).spawn(move || worker.run())?);
+        }
+        let (queue, disk) = spool.start()?;
+        Ok(Delivery {
+            outlet: Outlet { queue, waits, context },
+            finish: Finish { folder, wait, standing, counts, lost_before, end, disk, workers, told },
+        })
+    }
+}
+
+/// Where alerts go in, and what waits for them to get out.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The way in.
+    pub outlet: Outlet,
+    /// Its end.
+    pub finish: Finish,
+}
+
+/// Begins, where there is anything to begin with; see [`Setup::start`].
+///
+/// # Errors
+/// Where there can be no thread.
+pub fn begin(setup: Option<Setup>, waits: bool, context: &Context) -> io::Result<(Option<Outlet>, Option<Finish>)> {
+    let delivery = setup.map(|setup| setup.start(waits, context.clone())).transpose()?;
+    Ok(delivery.map(|delivery| (delivery.outlet, delivery.finish)).unzip())
+}
+
+/// The way in.
+#[derive(Debug)]
+pub struct Outlet {
+    queue: Queue,
+    waits: bool,
+    context: Context,
+}
+
+impl Outlet {
+    /// Takes an alert over.
+    pub fn take(&self, alert: &AlertEvent) {
+        let record = output::alert_record(alert, &self.context);
+        if self.waits { self.queue.push(record) } else { self.queue.offer(record) }
+    }
+
+    /// The sensor has another name from here on.
+    pub fn rename(&mut self, sensor: Option<String>) {
+        self.context.sensor = sensor;
+    }
+}
+
+/// The end of a delivery.
+#[derive(Debug)]
+pub struct Finish {
+    folder: PathBuf,
+    wait: Duration,
+    standing: Arc<Standing>,
+    counts: Arc<Counts>,
+    lost_before: u64,
+    end: Arc<End>,
+    disk: JoinHandle<()>,
+    workers: Vec<JoinHandle<()>>,
+    told: Vec<(String, Arc<Progress>)>,
+}
+
+impl Finish {
+    /// How many alerts were lost undelivered in this run so far.
+    #[must_use]
+    pub fn lost(&self) -> u64 {
+        self.counts.lost.load(Relaxed).saturating_sub(self.lost_before)
+    }
+
+    /// Alerts on disk, those that were lost, and for each destination its name, what it was sent and what waits for it.
+    #[must_use]
+    pub fn counted(&self) -> Counted {
+        let end = self.standing.end();
+        let destination = |(name, progress): &(String, Arc<Progress>)| CountedDestination {
+            name: name.clone(),
+            sent: progress.sent.load(Relaxed),
+            waiting: end.saturating_sub(progress.next.load(Relaxed)),
+            is_connected: progress.is_connected.load(Relaxed),
+        };
+        Counted {
+            accepted: self.counts.accepted.load(Relaxed),
+            lost: self.counts.lost.load(Relaxed),
+            destinations: self.told.iter().map(destination).collect(),
+        }
+    }
+
+    /// Waits until everything is on disk, and so long as was asked for until it is delivered. What waits still is told, and delivered
+    /// by whoever opens the spool next. Gives how many alerts were lost in this run.
+    pub fn wait(mut self, outlet: Outlet) -> u64 {
+        drop(outlet);
+        let _ = self.disk.join();
+        self.end.set(Instant::now() + self.wait);
+        self.workers.drain(..).for_each(|worker| drop(worker.join()));
+        let end = self.standing.end();
+        for (name, progress) in &self.told {
+            let waiting = end.saturating_sub(progress.next.load(Relaxed));
+            if waiting > 0 {
+                warn!("alerts to {name}: {waiting} may not have arrived, and wait in {}", self.folder.display());
+            }
+        }
+        self.counts.lost.load(Relaxed).saturating_sub(self.lost_before)
+    }
+}
+
+/// Counts of a delivery.
+#[derive(Clone, Debug, Default)]
+pub struct Counted {
+    /// Alerts that this run put on disk.
+    pub accepted: u64,
+    /// Alerts that were dropped undelivered, since the spool was made.
+    pub lost: u64,
+    /// Each destination.
+    pub destinations: Vec<CountedDestination>,
+}
+
+/// Counts of a destination.
+#[derive(Clone, Debug)]
+pub struct CountedDestination {
+    /// As it was typed.
+    pub name: String,
+    /// Messages sent in this run, some of them again.
+    pub sent: u64,
+    /// Alerts that it may not have.
+    pub waiting: u64,
+    /// Whether it is connected, or needs no connection.
+    pub is_connected: bool,
+}
