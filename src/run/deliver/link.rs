@@ -175,6 +175,8 @@ impl Stream {
             Ok(0) => Ok(Seen::End),
             Ok(read) => Ok(Seen::Bytes(read)),
             Err(problem) if is_wait(&problem) => Ok(Seen::Nothing),
+            // TLS without the word that ends it, which not all servers say.
+            Err(problem) if problem.kind() == ErrorKind::UnexpectedEof => Ok(Seen::End),
             Err(problem) => Err(problem),
         }
     }
