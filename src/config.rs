@@ -51,6 +51,8 @@ pub struct AnalyzeConfig {
     pub report_every: Option<Span>,
     /// Whether no alerts are raised.
     pub learning: bool,
+    /// How long an alert keeps others of the same matter quiet; `None` for not at all.
+    pub cool_down: Option<Span>,
     /// Where alerts go besides.
     pub alerts: AlertArgs,
     /// How to write results.
@@ -171,6 +173,7 @@ impl AnalyzeConfig {
             all_flows: args.all_flows,
             report_every: span(args.report_every.unwrap_or_default()),
             learning: args.learn,
+            cool_down: span(args.alerts.cool_down),
             alerts: args.alerts,
             format: args.format,
             output: args.output.filter(|path| path.as_os_str() != "-"),

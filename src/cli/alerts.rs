@@ -30,6 +30,12 @@ pub struct AlertArgs {
     #[arg(long, value_name = "DURATION", default_value = "168h", value_parser = every)]
     pub spool_age: Duration,
 
+    /// After an alert, raise none of other sessions with the same identity, client address and finding for so long, by the time of
+    /// the capture, unless it weighs more. The next alert says how many there were (`repeats`), the summary how many in all
+    /// (`alerts_held`); sessions show their findings as ever. 0 raises one a session.
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = every)]
+    pub cool_down: Duration,
+
     /// How long to wait for collectors at the end of a run; what is left stays in the spool.
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = every)]
     pub alert_wait: Duration,

@@ -52,6 +52,7 @@ pub(super) fn analyze(
     let mut writer = Writer::new(look, context, evidence, out).alerting(outlet);
     let pseudonyms = config.pseudonyms;
     let mut correlator = Correlator::new(config.claims).with_pseudonyms(pseudonyms.clone()).learning(config.learning);
+    correlator = correlator.cooling_down(config.cool_down);
     let job = Job { limits, pseudonyms: pseudonyms.clone(), selection, progress };
     let (counters, merge) = job.run(merge, config.workers, |observation| writer.observe(observation, &mut correlator))?;
     let mut inputs = input_summaries(merge);
@@ -74,6 +75,7 @@ pub(super) fn analyze(
         clock_set_forwards: correlator.clock_set_forwards(),
         sessions: writer.sessions,
         alerts: writer.alerts,
+        alerts_held: correlator.held(),
         implausible: writer.implausible,
         elapsed_s: started.elapsed().as_secs_f64(),
         lost: Lost::default(),

@@ -63,6 +63,7 @@ fn extension(alert: &Alert) -> Vec<(&'static str, String)> {
         ("rt", epoch_ms(&alert.time).to_string()),
         ("start", epoch_ms(&alert.start).to_string()),
         ("externalId", alert.key()),
+        ("cnt", (alert.repeats + 1).to_string()),
         ("cat", finding.basis.clone()),
         ("app", alert.protocol.clone()),
         ("suser", alert.identity.clone()),

@@ -38,6 +38,7 @@ pub(super) fn write(alert: &Alert) -> String {
         "keywitness": {
             "alert_id": alert.alert_id,
             "revision": alert.revision,
+            "repeats": alert.repeats,
             "session_id": alert.session_id,
             "severity": alert.severity.name(),
             "finding": {

@@ -49,6 +49,7 @@ fn attributes(alert: &Alert) -> Vec<(&'static str, String)> {
         ("usrName", alert.identity.clone()),
         ("alertId", alert.alert_id.clone()),
         ("revision", alert.revision.to_string()),
+        ("repeats", alert.repeats.to_string()),
         ("sessionId", alert.session_id.clone()),
         ("communityId", alert.community_id.clone()),
         ("application", alert.protocol.clone()),

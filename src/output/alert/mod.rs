@@ -61,6 +61,9 @@ pub struct Alert {
     pub alert_id: String,
     /// With the identifier the delivery key.
     pub revision: u32,
+    /// Alerts of the same matter that were held back before it.
+    #[serde(default)]
+    repeats: u64,
     time: String,
     session_id: String,
     community_id: String,

@@ -28,6 +28,7 @@ pub(super) fn write(alert: &Alert) -> String {
         "class_name": "Detection Finding",
         "type_uid": CLASS * 100 + activity_id,
         "type_name": format!("Detection Finding: {activity_name}"),
+        "count": alert.repeats + 1,
         "time": time,
         "start_time": start,
         "severity_id": severity_id,

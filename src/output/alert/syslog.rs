@@ -151,6 +151,7 @@ fn fields(alert: &Alert) -> Vec<(&'static str, String)> {
     let mut fields = vec![
         ("alert_id", alert.alert_id.clone()),
         ("revision", alert.revision.to_string()),
+        ("repeats", alert.repeats.to_string()),
         ("session_id", alert.session_id.clone()),
         ("community_id", alert.community_id.clone()),
         ("protocol", alert.protocol.clone()),

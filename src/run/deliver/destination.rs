@@ -157,7 +157,8 @@ impl<'a> Options<'a> {
             Some("local") => Header::Local,
             Some(other) => return Err(format!("header: \"{other}\" is not one of 5424, 3164, local")),
         };
-        let payload = self.format.map_or(Ok(Payload::default()), str::parse).map_err(|error| format!("format: {error}"))?;
+        let payload =
+            self.format.map_or_else(|| Ok(Payload::default()), str::parse).map_err(|error| format!("format: {error}"))?;
         let facility = self.facility.map_or_else(|| Ok(Default::default()), str::parse);
         Ok(Style { header, payload, facility: facility.map_err(|error| format!("facility: {error}"))? })
     }

@@ -103,7 +103,7 @@ pub(super) fn live(
     let correlator = Correlator::new(config.claims.take()).with_pseudonyms(config.pseudonyms.clone());
     let mut sensor = Sensor {
         stage,
-        correlator: correlator.learning(config.learning),
+        correlator: correlator.learning(config.learning).cooling_down(config.cool_down),
         writer,
         delivery,
         standing: Standing::begin(counters, health, service, endpoint)
@@ -213,6 +213,7 @@ impl Sensor {
             clock_set_forwards: self.correlator.clock_set_forwards(),
             sessions: self.writer.sessions,
             alerts: self.writer.alerts,
+            alerts_held: self.correlator.held(),
             implausible: self.writer.implausible,
             elapsed_s: started.elapsed().as_secs_f64(),
             lost: self.standing.counters.lost(),

@@ -57,7 +57,7 @@ impl Status {
             let Ok(found) = fs::metadata(segment_path(folder, *base)) else { continue };
             bytes += found.len();
             let written = found.modified().ok().and_then(|time: SystemTime| time.duration_since(UNIX_EPOCH).ok());
-            oldest_written = oldest_written.or(written.map(|time| time.as_secs()));
+            oldest_written = oldest_written.or_else(|| written.map(|time| time.as_secs()));
         }
         let first = bases.first().copied().unwrap_or(0);
         let (end, unfinished_bytes) = bases.last().map_or(Ok((0, 0)), |last| last_of(folder, *last)).map_err(told())?;
