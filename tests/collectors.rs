@@ -34,7 +34,8 @@ fn folder() -> tempfile::TempDir {
 /// A spool that alerts wait in, this many of them.
 fn spool_of(folder: &Path, alerts: u64) -> PathBuf {
     let path = folder.join("spool");
-    let mut log = Log::open(&path, Limits::default()).unwrap().0;
+    let limits = Limits { bytes: 4 << 30, ..Limits::default() };
+    let mut log = Log::open(&path, limits).unwrap().0;
     let numbers: Vec<u64> = (0..alerts).collect();
     for some in numbers.chunks(512) {
         let records: Vec<String> = some.iter().map(|number| record(*number).to_string()).collect();
@@ -64,7 +65,7 @@ fn record(number: u64) -> Value {
 
 /// Options of a run that delivers what waits in a spool, and raises no alerts of its own.
 fn deliver<'a>(spool: &'a Path, destinations: &[&'a str], wait: &'a str) -> Vec<&'a str> {
-    let mut args = vec!["analyze", "--format", "ndjson", "pcaps/scp-up.pcap", "--alert-wait", wait];
+    let mut args = vec!["analyze", "--format", "ndjson", "pcaps/scp-up.pcap", "--alert-wait", wait, "--spool-size", "4096"];
     args.extend(["--spool", spool.to_str().unwrap()]);
     destinations.iter().for_each(|destination| args.extend(["--alert-to", *destination]));
     args
@@ -149,6 +150,7 @@ fn rsyslog_reads_what_the_program_sends() {
 
 /// rsyslog is killed under load, again and again: nothing is missing, and what came twice has its key.
 fn survives_kills(scheme: &str, options: &str, global: &str, inputs: &str, prepare: impl Fn(&Path)) {
+    /// So many that a kill meets them on their way.
     const ALERTS: u64 = 20_000;
     let folder = folder();
     prepare(folder.path());
@@ -344,5 +346,41 @@ fn syslog_ng_reads_what_is_sent() {
         let line = &receiver.lines("raw")[0];
         assert!(line.starts_with("<84>keywitness rtt_above_claim [keywitness@32473 "), "{line} {said}");
         assert!(line.contains("identity=\"a\\]s\\\"m\\\\ith\"") && line.ends_with("] a]s\"m\\ith: Too far."), "{line}");
+    }
+}
+
+/// A million alerts through rsyslog that is killed every three seconds, for as long as there is something left. Takes minutes, and some
+/// gigabytes: `cargo test --release --test collectors -- --ignored --nocapture --test-threads 1`.
+#[test]
+#[ignore = "takes minutes"]
+fn a_million_alerts_arrive_at_a_receiver_that_is_killed_every_few_seconds() {
+    const ALERTS: u64 = 1_000_000;
+    let (global, encrypted) = encrypted("server", ANYBODY);
+    for (scheme, options, global, inputs) in [
+        ("tcp", "?resend=1s", "", TCP),
+        ("tls", "?resend=1s&ca={folder}/ca.pem", global.as_str(), encrypted.as_str()),
+        ("relp", "", "", RELP),
+    ] {
+        let folder = folder();
+        certificates::write(folder.path());
+        let here = |text: &str| text.replace("{folder}", folder.path().to_str().unwrap());
+        let Some(mut rsyslog) = Receiver::rsyslog(folder.path(), &here(global), inputs) else { return };
+        let spool = spool_of(folder.path(), ALERTS);
+        let address = format!("{scheme}://127.0.0.1:{}{}", rsyslog.port(), here(options));
+        rsyslog.start();
+        let mut child = started(&deliver(&spool, &[&address], "600s"));
+        let mut kills = 0;
+        while child.try_wait().unwrap().is_none() {
+            thread::sleep(Duration::from_secs(3));
+            rsyslog.kill();
+            kills += 1;
+            thread::sleep(Duration::from_millis(200));
+            rsyslog.start();
+        }
+        let said = ended(child);
+        rsyslog.stop();
+        let lines = assert_all(&rsyslog, ALERTS);
+        println!("{scheme}: {lines} lines of {ALERTS} alerts, {kills} kills; {}", destination(&spool));
+        assert_eq!(destination(&spool)["waiting"], 0, "{said}");
     }
 }

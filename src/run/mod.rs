@@ -33,7 +33,7 @@ use std::{
 use tracing::{error, warn};
 
 pub use self::screen::Screen;
-use self::{evidence::EvidenceFolder, guard::GuardError};
+use self::{deliver::SetupError, evidence::EvidenceFolder, guard::GuardError};
 use crate::{
     capture::{Filter, Selection, TimeRange},
     cli::{AnalyzeArgs, AnswerFormat, ClaimsCommand, Cli, Command, LiveArgs, Manner, SpoolCommand, When},
@@ -214,6 +214,15 @@ enum Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self::Config(error)
+    }
+}
+
+impl From<SetupError> for Failure {
+    fn from(error: SetupError) -> Self {
+        match error {
+            SetupError::Config(mistake) => Self::Config(mistake),
+            SetupError::System(problem) => Self::Input(problem),
+        }
     }
 }
 

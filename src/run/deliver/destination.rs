@@ -75,15 +75,38 @@ pub struct Tls {
     pub server: ServerName<'static>,
 }
 
+/// Why a destination is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DestinationError {
+    /// What was typed cannot be meant.
+    #[error("{0}")]
+    Wrong(String),
+    /// A name has no address now; another try may help.
+    #[error("{0}")]
+    Unknown(String),
+}
+
+impl From<String> for DestinationError {
+    fn from(problem: String) -> Self {
+        Self::Wrong(problem)
+    }
+}
+
+impl From<&str> for DestinationError {
+    fn from(problem: &str) -> Self {
+        Self::Wrong(problem.to_owned())
+    }
+}
+
 impl Destination {
     /// Reads what was typed: one collector, or several with spaces between them, of which the first that can be reached is taken.
     ///
     /// # Errors
     /// What is wrong.
-    pub fn parse(text: &str) -> Result<Self, String> {
+    pub fn parse(text: &str) -> Result<Self, DestinationError> {
         let targets = text.split_whitespace().map(Target::parse).collect::<Result<Vec<_>, _>>()?;
         if targets.is_empty() {
-            return Err("is empty".to_owned());
+            return Err("is empty".into());
         }
         Ok(Self { name: text.split_whitespace().collect::<Vec<_>>().join(" "), targets })
     }
@@ -173,7 +196,7 @@ impl<'a> Options<'a> {
 }
 
 impl Target {
-    fn parse(text: &str) -> Result<Self, String> {
+    fn parse(text: &str) -> Result<Self, DestinationError> {
         let (address, options) = text.split_once('?').unwrap_or((text, ""));
         let options = Options::parse(options)?;
         let of_tls = [("ca", options.ca), ("cert", options.cert), ("key", options.key), ("name", options.name)];
@@ -182,7 +205,7 @@ impl Target {
             options.refuse("unix", &[of_tls.as_slice(), &of_streams].concat())?;
             let path = PathBuf::from(path.strip_prefix("//").unwrap_or(path));
             if !path.is_absolute() {
-                return Err("the path of a socket begins with /".to_owned());
+                return Err("the path of a socket begins with /".into());
             }
             let style = options.style(Header::Local)?;
             return Ok(Self { name: address.to_owned(), way: Way::Local(path), style, resend: Duration::ZERO });
@@ -193,10 +216,11 @@ impl Target {
             "tcp" => 601,
             "tls" => 6514,
             "relp" | "relp+tls" => 2514,
-            _ => return Err(format!("\"{scheme}\" is not one of udp, tcp, tls, relp, relp+tls, unix")),
+            _ => return Err(format!("\"{scheme}\" is not one of udp, tcp, tls, relp, relp+tls, unix").into()),
         };
         let (host, port) = host_and_port(place, port)?;
-        let addresses: Vec<SocketAddr> = (host, port).to_socket_addrs().map_err(|error| format!("{host}: {error}"))?.collect();
+        let unknown = |error| DestinationError::Unknown(format!("{host}: {error}"));
+        let addresses: Vec<SocketAddr> = (host, port).to_socket_addrs().map_err(unknown)?.collect();
         let is_encrypted = matches!(scheme, "tls" | "relp+tls");
         if !is_encrypted {
             options.refuse(scheme, &of_tls)?;
@@ -204,7 +228,7 @@ impl Target {
         let framing = match (scheme, options.framing) {
             ("tcp" | "tls", None | Some("octets")) => Framing::Octets,
             ("tcp" | "tls", Some("newline")) => Framing::Newline,
-            ("tcp" | "tls", Some(other)) => return Err(format!("framing: \"{other}\" is not one of octets, newline")),
+            ("tcp" | "tls", Some(other)) => return Err(format!("framing: \"{other}\" is not one of octets, newline").into()),
             _ => {
                 options.refuse(scheme, &of_streams)?;
                 Framing::Relp
@@ -265,6 +289,12 @@ mod tests {
     }
 
     #[test]
+    fn a_name_without_an_address_may_have_one_later() {
+        let error = Destination::parse("tcp://no-such-host.invalid").unwrap_err();
+        assert!(matches!(error, DestinationError::Unknown(_)), "{error}");
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_refused_with_its_reason() {
         for (text, why) in [
             ("", "is empty"),
@@ -285,7 +315,9 @@ mod tests {
             ("tls://127.0.0.1?ca=/no/such/file", "/no/such/file"),
             ("unix:dev/log", "begins with /"),
         ] {
-            let error = Destination::parse(text).unwrap_err();
+            let DestinationError::Wrong(error) = Destination::parse(text).unwrap_err() else {
+                panic!("{text} may be right later")
+            };
             assert!(error.contains(why), "{text}: {error}");
         }
     }

@@ -33,7 +33,7 @@ use tracing::{info, warn};
 
 use self::worker::Worker;
 pub use self::{
-    destination::{Destination, Target},
+    destination::{Destination, DestinationError, Target},
     relp::{Relp, RelpError},
 };
 use super::spool::{Counts, Cursor, Limits, Progress, Queue, Spool, SpoolError, Standing};
@@ -51,6 +51,15 @@ pub struct Setup {
     spool: Spool,
     destinations: Vec<(Destination, Arc<Progress>)>,
     wait: Duration,
+}
+
+/// Why alerts cannot be delivered.
+#[derive(Debug)]
+pub enum SetupError {
+    /// What was typed cannot be meant.
+    Config(ConfigError),
+    /// The spool cannot be opened, or a name has no address: another try may help.
+    System(String),
 }
 
 /// How destinations hear that it ends.
@@ -88,23 +97,27 @@ impl Setup {
     /// What the options ask for; nothing, where they ask for no spool. Reads certificates and looks names up.
     ///
     /// # Errors
-    /// [`ConfigError`] where a destination is none, or the spool cannot be opened.
-    pub fn resolve(args: &AlertArgs) -> Result<Option<Self>, ConfigError> {
+    /// [`SetupError`] where a destination is none, or the spool cannot be opened.
+    pub fn resolve(args: &AlertArgs) -> Result<Option<Self>, SetupError> {
         let Some(folder) = args.spool.clone() else { return Ok(None) };
-        let usage = |text: &str, problem: String| ConfigError::Usage(format!("--alert-to: {text}: {problem}"));
+        let usage = |text: &str, problem: DestinationError| match problem {
+            DestinationError::Wrong(why) => SetupError::Config(ConfigError::Usage(format!("--alert-to: {text}: {why}"))),
+            DestinationError::Unknown(why) => SetupError::System(format!("--alert-to: {text}: {why}")),
+        };
         let destinations = args.alert_to.iter().map(|text| Destination::parse(text).map_err(|problem| usage(text, problem)));
         let destinations = destinations.collect::<Result<Vec<_>, _>>()?;
         let destinations: Vec<_> = destinations.into_iter().map(|one| (one, Arc::new(Progress::default()))).collect();
         for (position, (one, progress)) in destinations.iter().enumerate() {
             if destinations.iter().take(position).any(|(other, _)| other.name == one.name) {
-                return Err(ConfigError::Usage(format!("--alert-to: {} is named twice", one.name)));
+                let twice = ConfigError::Usage(format!("--alert-to: {} is named twice", one.name));
+                return Err(SetupError::Config(twice));
             }
             progress.next.store(Cursor::read(&folder, &one.name).next, Relaxed);
         }
         let limits = Limits { bytes: u64::from(args.spool_size) << 20, age: args.spool_age };
         let progress = destinations.iter().map(|(_, progress)| Arc::clone(progress)).collect();
         let spool = Spool::open(&folder, limits, progress)
-            .map_err(|problem: SpoolError| ConfigError::Usage(format!("--spool: {problem}")))?;
+            .map_err(|problem: SpoolError| SetupError::System(format!("--spool: {problem}")))?;
         Ok(Some(Self { folder, spool, destinations, wait: args.alert_wait }))
     }
 
