@@ -105,7 +105,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit status: 0 ran; 1 ran, and a session is implausible (only with --fail-on-finding); 2 usage or configuration error; 3 an input could not be read to its end (the others were \
-analysed, and the summary says which; it wins over 1); 4 internal error, or results or evidence could not be written (it wins over all).
+analysed, and the summary says which; it wins over 1); 4 internal error, or results or evidence could not be written, or alerts were lost (it wins over all).
 
 Examples:
   keywitness analyze capture.pcap

@@ -111,10 +111,10 @@ fn rsyslog_reads_what_the_program_sends() {
     let Some(mut rsyslog) = Receiver::rsyslog(folder.path(), "", &inputs) else { return };
     rsyslog.start();
     let spool = folder.path().join("spool");
-    let tcp = format!("tcp://127.0.0.1:{}", rsyslog.port());
+    let tcp = format!("tcp://127.0.0.1:{}?resend=1s", rsyslog.port());
     let destinations = [
         tcp.clone(),
-        format!("{tcp}?framing=newline&format=cee"),
+        format!("{tcp}&framing=newline&format=cee"),
         format!("udp://127.0.0.1:{udp}?format=cef&header=3164&facility=local3"),
         format!("unix:{}?format=leef", file.display()),
     ];
@@ -232,7 +232,7 @@ fn sent_to(certificate: &str, mode: &str, scheme: &str, options: &str) -> Option
 
 #[test]
 fn only_the_right_server_is_sent_anything() {
-    let ca = "?ca={folder}/ca.pem";
+    let ca = "?resend=1s&ca={folder}/ca.pem";
     let Some((told, arrived)) = sent_to("server", ANYBODY, "tls", ca) else { return };
     assert_eq!((told["waiting"].as_u64(), arrived), (Some(0), 3), "{told}");
     let named = sent_to("server", ANYBODY, "tls", &format!("{ca}&name=collector.test")).unwrap();
@@ -289,7 +289,7 @@ fn another_collector_stands_in_for_one_that_is_down() {
     let Some(mut rsyslog) = Receiver::rsyslog(folder.path(), "", TCP) else { return };
     rsyslog.start();
     let spool = spool_of(folder.path(), 50);
-    let addresses = format!("tcp://127.0.0.1:{} tcp://127.0.0.1:{}", free_port(), rsyslog.port());
+    let addresses = format!("tcp://127.0.0.1:{}?resend=1s tcp://127.0.0.1:{}?resend=1s", free_port(), rsyslog.port());
     let said = ended(started(&deliver(&spool, &[&addresses], "10s")));
     rsyslog.stop();
     assert_eq!(assert_all(&rsyslog, 50), 50, "{said}");
@@ -310,7 +310,7 @@ fn a_collector_that_reads_nothing_holds_nobody_up() {
     // The next run delivers it, in order.
     let Some(mut rsyslog) = Receiver::rsyslog(folder.path(), "", TCP) else { return };
     rsyslog.start();
-    let there = format!("tcp://127.0.0.1:{}", rsyslog.port());
+    let there = format!("tcp://127.0.0.1:{}?resend=1s", rsyslog.port());
     ended(started(&deliver(&spool, &[&there], "60s")));
     rsyslog.stop();
     assert_eq!(assert_all(&rsyslog, 20_000), 20_000);
@@ -323,13 +323,13 @@ fn a_collector_that_reads_nothing_holds_nobody_up() {
 #[test]
 fn syslog_ng_reads_what_is_sent() {
     for (source, scheme, options) in [
-        ("syslog(ip(127.0.0.1) port({port}) transport(\"tcp\"));", "tcp", ""),
-        ("network(ip(127.0.0.1) port({port}) transport(\"tcp\") flags(syslog-protocol));", "tcp", "?framing=newline"),
+        ("syslog(ip(127.0.0.1) port({port}) transport(\"tcp\"));", "tcp", "?resend=1s"),
+        ("network(ip(127.0.0.1) port({port}) transport(\"tcp\") flags(syslog-protocol));", "tcp", "?resend=1s&framing=newline"),
         (
             "syslog(ip(127.0.0.1) port({port}) transport(\"tls\") tls(key-file(\"{folder}/server.key\") \
              cert-file(\"{folder}/server.pem\") ca-file(\"{folder}/ca.pem\") peer-verify(required-trusted)));",
             "tls",
-            "?ca={folder}/ca.pem&cert={folder}/client.pem&key={folder}/client.key",
+            "?resend=1s&ca={folder}/ca.pem&cert={folder}/client.pem&key={folder}/client.key",
         ),
     ] {
         let folder = folder();

@@ -8,7 +8,7 @@ use std::{
 use tracing::{debug, info, warn};
 
 use super::{
-    ExitStatus, deliver,
+    ExitStatus,
     deliver::Setup,
     evidence::EvidenceFolder,
     screen::Progress,
@@ -48,8 +48,8 @@ pub(super) fn analyze(
     let merge = Merge::new(config.inputs.iter().cloned());
     let look = Look { format: config.format, color: config.color, keystrokes: config.keystrokes, live: false };
     let context = context(&config, &merge);
-    let (outlet, delivery) = deliver::begin(alerts, true, &context)?;
-    let mut writer = Writer::new(look, context, evidence, out).alerting(outlet);
+    let alerting = alerts.map(|alerts| alerts.start(true, context.clone())).transpose()?;
+    let mut writer = Writer::new(look, context, evidence, out).alerting(alerting);
     let pseudonyms = config.pseudonyms;
     let mut correlator = Correlator::new(config.claims).with_pseudonyms(pseudonyms.clone()).learning(config.learning);
     correlator = correlator.cooling_down(config.cool_down);
@@ -60,8 +60,7 @@ pub(super) fn analyze(
     for input in &mut inputs {
         input.path = input_name(&input.path, pseudonyms.as_deref());
     }
-    let lost = writer.take_outlet().zip(delivery).map_or(0, |(outlet, delivery)| delivery.wait(outlet));
-    let status = if writer.evidence_failed() || lost > 0 {
+    let status = if writer.evidence_failed() {
         ExitStatus::Internal
     } else if inputs.iter().any(|input| input.status == InputState::Error) {
         ExitStatus::Input
@@ -83,7 +82,7 @@ pub(super) fn analyze(
     };
     debug!("{} packets in {:.3} s, {} sessions", summary.counters.packets, summary.elapsed_s, summary.sessions);
     writer.finish(&summary)?;
-    Ok(status)
+    Ok(if writer.end_alerting() > 0 { ExitStatus::Internal } else { status })
 }
 
 /// What is the same in all records.

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use super::{counters::Counters, deliver::Outlet, evidence::EvidenceFolder};
+use super::{counters::Counters, deliver::Delivery, evidence::EvidenceFolder};
 use crate::{
     cli::{KeystrokeChoice, OutputFormat},
     correlator::Correlator,
@@ -36,7 +36,7 @@ pub(super) struct Writer<W> {
     format: Box<dyn Format>,
     keystrokes: Option<KeystrokeChoice>,
     evidence: Option<EvidenceFolder>,
-    outlet: Option<Outlet>,
+    alerting: Option<Delivery>,
     events: Vec<Event>,
     buffer: Vec<u8>,
     out: W,
@@ -62,7 +62,7 @@ impl<W: Write> Writer<W> {
             },
             keystrokes: look.keystrokes,
             evidence,
-            outlet: None,
+            alerting: None,
             events: Vec::new(),
             buffer: Vec::new(),
             out,
@@ -76,13 +76,13 @@ impl<W: Write> Writer<W> {
     }
 
     /// Hands alerts on to collectors too.
-    pub(super) fn alerting(self, outlet: Option<Outlet>) -> Self {
-        Self { outlet, ..self }
+    pub(super) fn alerting(self, alerting: Option<Delivery>) -> Self {
+        Self { alerting, ..self }
     }
 
-    /// Ends that.
-    pub(super) const fn take_outlet(&mut self) -> Option<Outlet> {
-        self.outlet.take()
+    /// Ends that, once they have what there is or their time is up; how many alerts were lost.
+    pub(super) fn end_alerting(&mut self) -> u64 {
+        self.alerting.take().map_or(0, Delivery::finish)
     }
 
     /// Counts what it writes.
@@ -103,7 +103,7 @@ impl<W: Write> Writer<W> {
                 }
                 Event::Alert(alert) => {
                     self.alerts += 1;
-                    self.outlet.iter().for_each(|outlet| outlet.take(alert));
+                    self.alerting.iter().for_each(|alerting| alerting.take(alert));
                     if let Some(folder) = &mut self.evidence {
                         folder.save(alert);
                         if let Some(counters) = &self.counters {
@@ -151,8 +151,8 @@ impl<W: Write> Writer<W> {
 
     /// The sensor has another name from here on.
     pub(super) fn rename(&mut self, sensor: Option<String>) {
-        if let Some(outlet) = &mut self.outlet {
-            outlet.rename(sensor.clone());
+        if let Some(alerting) = &mut self.alerting {
+            alerting.rename(sensor.clone());
         }
         self.format.rename(sensor);
     }

@@ -151,95 +151,50 @@ impl Setup {
             workers.push(thread::Builder::new().name(format!("alerts {}", position + 1)).spawn(move || worker.run())?);
         }
         let (queue, disk) = spool.start()?;
-        Ok(Delivery {
-            outlet: Outlet { queue, waits, context },
-            finish: Finish { folder, wait, standing, counts, lost_before, end, disk, workers, told },
-        })
+        let (queue, disk) = (Some(queue), Some(disk));
+        Ok(Delivery { queue, waits, context, folder, wait, standing, counts, lost_before, end, disk, workers, told })
     }
 }
 
-/// Where alerts go in, and what waits for them to get out.
+/// A delivery that goes on. Dropped, it sees to it that everything is on disk, and waits for no collector.
 #[derive(Debug)]
 pub struct Delivery {
-    /// The way in.
-    pub outlet: Outlet,
-    /// Its end.
-    pub finish: Finish,
-}
-
-/// Begins, where there is anything to begin with; see [`Setup::start`].
-///
-/// # Errors
-/// Where there can be no thread.
-pub fn begin(setup: Option<Setup>, waits: bool, context: &Context) -> io::Result<(Option<Outlet>, Option<Finish>)> {
-    let delivery = setup.map(|setup| setup.start(waits, context.clone())).transpose()?;
-    Ok(delivery.map(|delivery| (delivery.outlet, delivery.finish)).unzip())
-}
-
-/// The way in.
-#[derive(Debug)]
-pub struct Outlet {
-    queue: Queue,
+    /// The way in; none once it ends.
+    queue: Option<Queue>,
     waits: bool,
     context: Context,
-}
-
-impl Outlet {
-    /// Takes an alert over.
-    pub fn take(&self, alert: &AlertEvent) {
-        let record = output::alert_record(alert, &self.context);
-        if self.waits { self.queue.push(record) } else { self.queue.offer(record) }
-    }
-
-    /// The sensor has another name from here on.
-    pub fn rename(&mut self, sensor: Option<String>) {
-        self.context.sensor = sensor;
-    }
-}
-
-/// The end of a delivery.
-#[derive(Debug)]
-pub struct Finish {
     folder: PathBuf,
     wait: Duration,
     standing: Arc<Standing>,
     counts: Arc<Counts>,
     lost_before: u64,
     end: Arc<End>,
-    disk: JoinHandle<()>,
+    disk: Option<JoinHandle<()>>,
     workers: Vec<JoinHandle<()>>,
     told: Vec<(String, Arc<Progress>)>,
 }
 
-impl Finish {
-    /// How many alerts were lost undelivered in this run so far.
-    #[must_use]
-    pub fn lost(&self) -> u64 {
-        self.counts.lost.load(Relaxed).saturating_sub(self.lost_before)
+impl Delivery {
+    /// Takes an alert over.
+    pub fn take(&self, alert: &AlertEvent) {
+        let record = output::alert_record(alert, &self.context);
+        match &self.queue {
+            Some(queue) if self.waits => queue.push(record),
+            Some(queue) => queue.offer(record),
+            None => {}
+        }
     }
 
-    /// Alerts on disk, those that were lost, and for each destination its name, what it was sent and what waits for it.
-    #[must_use]
-    pub fn counted(&self) -> Counted {
-        let end = self.standing.end();
-        let destination = |(name, progress): &(String, Arc<Progress>)| CountedDestination {
-            name: name.clone(),
-            sent: progress.sent.load(Relaxed),
-            waiting: end.saturating_sub(progress.next.load(Relaxed)),
-            is_connected: progress.is_connected.load(Relaxed),
-        };
-        Counted {
-            accepted: self.counts.accepted.load(Relaxed),
-            lost: self.counts.lost.load(Relaxed),
-            destinations: self.told.iter().map(destination).collect(),
-        }
+    /// The sensor has another name from here on.
+    pub fn rename(&mut self, sensor: Option<String>) {
+        self.context.sensor = sensor;
     }
 
     /// Waits until everything is on disk, and so long as was asked for until it is delivered. What waits still is told, and delivered
     /// by whoever opens the spool next. Gives how many alerts were lost in this run.
-    pub fn wait(mut self, outlet: Outlet) -> u64 {
-        drop(outlet);
-        let _ = self.disk.join();
+    #[must_use]
+    pub fn finish(mut self) -> u64 {
+        self.sync();
         self.end.set(Instant::now() + self.wait);
         self.workers.drain(..).for_each(|worker| drop(worker.join()));
         let end = self.standing.end();
@@ -251,28 +206,18 @@ impl Finish {
         }
         self.counts.lost.load(Relaxed).saturating_sub(self.lost_before)
     }
+
+    /// Takes nothing more, and waits until everything is on disk.
+    fn sync(&mut self) {
+        self.queue = None;
+        if let Some(disk) = self.disk.take() {
+            let _ = disk.join();
+        }
+    }
 }
 
-/// Counts of a delivery.
-#[derive(Clone, Debug, Default)]
-pub struct Counted {
-    /// Alerts that this run put on disk.
-    pub accepted: u64,
-    /// Alerts that were dropped undelivered, since the spool was made.
-    pub lost: u64,
-    /// Each destination.
-    pub destinations: Vec<CountedDestination>,
-}
-
-/// Counts of a destination.
-#[derive(Clone, Debug)]
-pub struct CountedDestination {
-    /// As it was typed.
-    pub name: String,
-    /// Messages sent in this run, some of them again.
-    pub sent: u64,
-    /// Alerts that it may not have.
-    pub waiting: u64,
-    /// Whether it is connected, or needs no connection.
-    pub is_connected: bool,
+impl Drop for Delivery {
+    fn drop(&mut self) {
+        self.sync();
+    }
 }

@@ -275,14 +275,18 @@ impl Worker {
                 marks.pop_front();
             }
             self.keep(false);
-            match stream.look(&mut [0; 4096], Duration::ZERO)? {
+            // At the end nothing more comes from the disk, and so nothing else to wait for.
+            let wait = if out.is_empty() && self.end.deadline().is_some() { LOOK_EVERY } else { Duration::ZERO };
+            match stream.look(&mut [0; 4096], wait)? {
                 Seen::End => return Err(Over::Broken("the other end closed the connection".to_owned())),
                 Seen::Nothing | Seen::Bytes(_) => {}
             }
             if !out.is_empty() {
                 continue;
             }
-            if self.end.deadline().is_some() {
+            // Who hangs up at once would not hear that the receiver dies with what it has not written yet.
+            let is_time = |deadline| marks.is_empty() || Instant::now() + FAREWELL >= deadline;
+            if self.end.deadline().is_some_and(is_time) {
                 return self.take_leave(stream);
             }
             let _ = self.standing.wait(self.reader.position(), LOOK_EVERY);

@@ -27,7 +27,7 @@ use self::{
 use super::{
     ExitStatus, Failure,
     counters::Counters,
-    deliver::{self, Finish, Setup as AlertSetup},
+    deliver::Setup as AlertSetup,
     evidence::EvidenceFolder,
     health::Health,
     metrics::Endpoint,
@@ -96,16 +96,15 @@ pub(super) fn live(
     let setup =
         Setup { limits, pseudonyms, workers, kept, cpus, threads, counters: Arc::clone(&counters), health: Arc::clone(&health) };
     let stage = Stage::start(merge, &setup).map_err(|error| Failure::Input(format!("threads of engines: {error}")))?;
-    let (outlet, delivery) =
-        deliver::begin(alerts, false, &context).map_err(|error| Failure::Input(format!("threads for alerts: {error}")))?;
-    let mut writer = Writer::new(look, context, evidence, sink).counting(Arc::clone(&counters)).alerting(outlet);
+    let alerting = alerts.map(|alerts| alerts.start(false, context.clone())).transpose();
+    let alerting = alerting.map_err(|error| Failure::Input(format!("threads for alerts: {error}")))?;
+    let mut writer = Writer::new(look, context, evidence, sink).counting(Arc::clone(&counters)).alerting(alerting);
     writer.begin_file(is_new);
     let correlator = Correlator::new(config.claims.take()).with_pseudonyms(config.pseudonyms.clone());
     let mut sensor = Sensor {
         stage,
         correlator: correlator.learning(config.learning).cooling_down(config.cool_down),
         writer,
-        delivery,
         standing: Standing::begin(counters, health, service, endpoint)
             .map_err(|error| Failure::Input(format!("--metrics and watchdog: {error}")))?,
     };
@@ -121,7 +120,6 @@ struct Sensor {
     stage: Stage,
     correlator: Correlator,
     writer: Writer<Sink>,
-    delivery: Option<Finish>,
     standing: Standing,
 }
 
@@ -153,7 +151,7 @@ impl Sensor {
 
     /// Everything that may be handled now.
     fn handle(&mut self) -> io::Result<()> {
-        let Self { stage, writer, correlator, standing, .. } = self;
+        let Self { stage, writer, correlator, standing } = self;
         stage.observe(|observation| writer.observe(observation, correlator))?;
         standing.counters.alerted.set(correlator.alerted() as u64);
         Ok(())
@@ -220,7 +218,7 @@ impl Sensor {
             inputs: inputs(config, &self.standing.counters),
         };
         self.writer.finish(&summary)?;
-        let lost = self.writer.take_outlet().zip(self.delivery.take()).map_or(0, |(outlet, delivery)| delivery.wait(outlet));
+        let lost = self.writer.end_alerting();
         Ok(if self.writer.evidence_failed() || lost > 0 { ExitStatus::Internal } else { ExitStatus::Ok })
     }
 }
