@@ -230,7 +230,9 @@ impl Target {
             ("tcp" | "tls", Some("newline")) => Framing::Newline,
             ("tcp" | "tls", Some(other)) => return Err(format!("framing: \"{other}\" is not one of octets, newline").into()),
             _ => {
-                options.refuse(scheme, &of_streams)?;
+                // UDP sends nothing again.
+                let resend = options.resend.filter(|_| scheme == "udp");
+                options.refuse(scheme, &[("framing", options.framing), ("resend", resend)])?;
                 Framing::Relp
             }
         };

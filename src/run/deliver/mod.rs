@@ -6,9 +6,9 @@
 //!        └── what is not confirmed is sent again when a link breaks
 //! ```
 //!
-//! What counts as confirmed depends on the protocol. RELP confirms each message. Over TCP and TLS nothing does: what was sent in
-//! the last seconds (30, unless told otherwise) is sent again after a break, in the hope that what is older was not lost
-//! in the receiver. Over UDP and the local socket a message is sent once.
+//! What counts as arrived depends on the protocol. RELP confirms each message, once the receiver has it in memory; over TCP and TLS
+//! nothing does. So what was confirmed, or sent, in the last seconds (30, unless told otherwise) is sent again after a break, in the
+//! hope that the receiver did not lose what is older. Over UDP and the local socket a message is sent once.
 //!
 //! A destination may have others to stand in for it: the first that can be reached gets everything. Several destinations
 //! get a copy each, and each has its own pace.

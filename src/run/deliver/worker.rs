@@ -270,11 +270,7 @@ impl Worker {
             if !out.is_empty() {
                 mark(&mut marks, now, self.reader.position());
             }
-            while let Some(up_to) = marks.front().filter(|mark| now - mark.at >= target.resend).map(|mark| mark.up_to) {
-                self.confirm(up_to);
-                marks.pop_front();
-            }
-            self.keep(false);
+            self.count_as_arrived(&mut marks, target.resend);
             // At the end nothing more comes from the disk, and so nothing else to wait for.
             let wait = if out.is_empty() && self.end.deadline().is_some() { LOOK_EVERY } else { Duration::ZERO };
             match stream.look(&mut [0; 4096], wait)? {
@@ -329,11 +325,12 @@ impl Worker {
         Ok(Over::Done)
     }
 
-    /// A stream whose receiver confirms each message.
+    /// A stream whose receiver confirms each message: that it has it, if in memory only (rsyslog does so before it writes). What it
+    /// confirmed a while ago counts as arrived.
     fn relp(&mut self, target: &Target, mut stream: Stream) -> Result<Over, Over> {
         let (mut out, mut buffer) = (Vec::new(), [0; 4096]);
         let mut relp = Relp::open(&mut out);
-        let (mut none, mut is_reached) = (VecDeque::new(), false);
+        let (mut none, mut marks, mut is_reached) = (VecDeque::new(), VecDeque::new(), false);
         let opened = Instant::now();
         loop {
             let mut is_empty = false;
@@ -349,12 +346,17 @@ impl Worker {
                 return Ok(Over::Done);
             }
             out.clear();
-            let wait = if (is_empty && relp.is_idle()) || (!is_empty && relp.has_room()) { Duration::ZERO } else { LOOK_EVERY };
+            let is_over = self.end.deadline().is_some();
+            let wait = if (is_empty && relp.is_idle() && !is_over) || (!is_empty && relp.has_room()) {
+                Duration::ZERO
+            } else {
+                LOOK_EVERY
+            };
             match stream.look(&mut buffer, wait)? {
                 Seen::End => return Err(Over::Broken("the other end closed the connection".to_owned())),
                 Seen::Bytes(read) => {
                     let answered = relp.handle(buffer.get(..read).unwrap_or_default());
-                    relp.confirmed().into_iter().for_each(|next| self.confirm(next));
+                    relp.confirmed().into_iter().for_each(|next| mark(&mut marks, Instant::now(), next));
                     answered.map_err(|problem| Over::Broken(problem.to_string()))?;
                 }
                 Seen::Nothing if self.is_late() => return Ok(Over::Done),
@@ -368,16 +370,32 @@ impl Worker {
             }
             if is_empty && relp.is_idle() {
                 // What could not be read is behind us too.
-                self.confirm(self.reader.position());
-                if self.end.deadline().is_some() {
+                if marks.back().map_or(self.cursor.next, |last: &Mark| last.up_to) < self.reader.position() {
+                    mark(&mut marks, Instant::now(), self.reader.position());
+                }
+                let is_time = |deadline| marks.is_empty() || Instant::now() + FAREWELL >= deadline;
+                if self.end.deadline().is_some_and(is_time) {
+                    self.confirm(self.reader.position());
                     relp.close(&mut out);
                     let _ = self.write(&mut stream, &out, &mut none);
                     return Ok(Over::Done);
                 }
-                let _ = self.standing.wait(self.reader.position(), LOOK_EVERY);
+                if self.end.deadline().is_none() {
+                    let _ = self.standing.wait(self.reader.position(), LOOK_EVERY);
+                }
             }
-            self.keep(false);
+            self.count_as_arrived(&mut marks, target.resend);
         }
+    }
+
+    /// What was sent, or confirmed, so long ago.
+    fn count_as_arrived(&mut self, marks: &mut VecDeque<Mark>, after: Duration) {
+        let now = Instant::now();
+        while let Some(up_to) = marks.front().filter(|mark| now - mark.at >= after).map(|mark| mark.up_to) {
+            self.confirm(up_to);
+            marks.pop_front();
+        }
+        self.keep(false);
     }
 }
 
