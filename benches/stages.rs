@@ -21,6 +21,8 @@ mod measure;
 mod output;
 #[path = "stages/recording.rs"]
 mod recording;
+#[path = "stages/spool.rs"]
+mod spool;
 mod traffic;
 
 use std::{env, time::Duration};
@@ -44,6 +46,6 @@ fn settings() -> Criterion {
 criterion_group! {
     name = stages;
     config = settings();
-    targets = capture::stage, decode::stage, flow::stage, engine::stage, measure::stage, judge::stage, output::stage
+    targets = capture::stage, decode::stage, flow::stage, engine::stage, measure::stage, judge::stage, output::stage, spool::stage
 }
 criterion_main!(stages);

@@ -1,5 +1,6 @@
 //! The command line: what can be typed. Nothing here looks at files or the environment.
 
+mod alerts;
 mod limits;
 mod live;
 mod machine;
@@ -10,6 +11,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub use self::{
+    alerts::AlertArgs,
     limits::LimitArgs,
     live::{CaptureArgs, LiveArgs, StampChoice},
     machine::{DoctorArgs, ReplayArgs},
@@ -79,6 +81,9 @@ pub enum Command {
     /// Work with claims files.
     #[command(subcommand)]
     Claims(ClaimsCommand),
+    /// Look after the folder that alerts wait in for their delivery (`--spool`).
+    #[command(subcommand)]
+    Spool(SpoolCommand),
     /// Put a capture's frames on an interface.
     Replay(ReplayArgs),
     /// Say whether this machine can measure well, and what mends it where it cannot.
@@ -100,7 +105,7 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Exit status: 0 ran; 1 ran, and a session is implausible (only with --fail-on-finding); 2 usage or configuration error; 3 an input could not be read to its end (the others were \
-analysed, and the summary says which; it wins over 1); 4 internal error, or results or evidence could not be written (it wins over all).
+analysed, and the summary says which; it wins over 1); 4 internal error, or results or evidence could not be written, or alerts were lost (it wins over all).
 
 Examples:
   keywitness analyze capture.pcap
@@ -195,6 +200,10 @@ pub struct AnalyzeArgs {
     /// Measure, judge and report, but raise no alerts.
     #[arg(long)]
     pub learn: bool,
+
+    /// Where alerts go besides the results.
+    #[command(flatten)]
+    pub alerts: AlertArgs,
 
     /// Add one record a keystroke. Runs of keys without echo are only counted unless `=all` (OpenSSH's server feigns echoes
     /// for passwords typed into a terminal: those look like any other keys).
@@ -301,6 +310,21 @@ pub struct CheckArgs {
     /// What goes with the claims.
     #[command(flatten)]
     pub around: ClaimsArgs,
+}
+
+/// Commands of `spool`.
+#[derive(Debug, Subcommand)]
+pub enum SpoolCommand {
+    /// Say how much waits, for which destination, and what was lost. Changes nothing, and may be asked while a sensor runs.
+    Status {
+        /// The folder that `--spool` names.
+        #[arg(value_name = "DIR")]
+        folder: PathBuf,
+
+        /// How to write it.
+        #[arg(long, value_enum, default_value_t = AnswerFormat::Table)]
+        format: AnswerFormat,
+    },
 }
 
 /// How results are written.

@@ -13,7 +13,7 @@ use std::{
 };
 
 use crate::{
-    cli::{AnalyzeArgs, ClaimsArgs, KeystrokeChoice, LimitArgs, OutputFormat},
+    cli::{AlertArgs, AnalyzeArgs, ClaimsArgs, KeystrokeChoice, LimitArgs, OutputFormat},
     judge::claim::{Claims, Problem, Reading, leases::Leases},
     pseudonym::{KeyError, Pseudonyms},
     time::Span,
@@ -51,6 +51,10 @@ pub struct AnalyzeConfig {
     pub report_every: Option<Span>,
     /// Whether no alerts are raised.
     pub learning: bool,
+    /// How long an alert keeps others of the same matter quiet; `None` for not at all.
+    pub cool_down: Option<Span>,
+    /// Where alerts go besides.
+    pub alerts: AlertArgs,
     /// How to write results.
     pub format: OutputFormat,
     /// Where to; `None` for standard output.
@@ -169,6 +173,8 @@ impl AnalyzeConfig {
             all_flows: args.all_flows,
             report_every: span(args.report_every.unwrap_or_default()),
             learning: args.learn,
+            cool_down: span(args.alerts.cool_down),
+            alerts: args.alerts,
             format: args.format,
             output: args.output.filter(|path| path.as_os_str() != "-"),
             fail_on_finding: args.fail_on_finding,

@@ -1,9 +1,12 @@
 //! The second stage: everything that is said of a session beyond what its own flow shows. It alone makes events.
 
+mod quiet;
+
 use std::{collections::HashMap, sync::Arc};
 
 use sha2::{Digest, Sha256};
 
+use self::quiet::{Matter, Quiet};
 use crate::{
     event::{AlertEvent, ClaimEvent, Event, KeystrokeEvent, SessionEvent},
     evidence::Slice,
@@ -17,7 +20,7 @@ use crate::{
     observation::{Body, Observation, SessionReport, SessionState},
     protocol::Facts,
     pseudonym::Pseudonyms,
-    time::Timestamp,
+    time::{Span, Timestamp},
 };
 
 /// Why a flow that is no session is not judged. Its smallest round trip may be an accident, and where none was a bare
@@ -36,6 +39,15 @@ pub struct Correlator {
     learning: bool,
     /// Of sessions that go on, what was alerted.
     alerted: HashMap<SessionId, Vec<Alerted>>,
+    quiet: Quiet,
+}
+
+/// A finding that somebody should hear of.
+#[derive(Debug)]
+struct Raised {
+    finding: Finding,
+    revision: u32,
+    repeats: u64,
 }
 
 /// A finding that an alert was raised for.
@@ -43,7 +55,8 @@ pub struct Correlator {
 struct Alerted {
     finding: &'static str,
     severity: Severity,
-    revision: u32,
+    /// That of the last alert; none where the cool-down held it back.
+    revision: Option<u32>,
 }
 
 impl Correlator {
@@ -57,6 +70,18 @@ impl Correlator {
     #[must_use]
     pub fn learning(self, learning: bool) -> Self {
         Self { learning, ..self }
+    }
+
+    /// Raises no alert of another session for an identity, address and finding so long after one, unless it weighs more.
+    #[must_use]
+    pub fn cooling_down(self, cool_down: Option<Span>) -> Self {
+        Self { quiet: Quiet::of(cool_down), ..self }
+    }
+
+    /// Alerts that were held back so far.
+    #[must_use]
+    pub const fn held(&self) -> u64 {
+        self.quiet.held
     }
 
     /// From here on sessions are held against these claims, also those that go on. Alerts that were raised stand.
@@ -109,7 +134,13 @@ impl Correlator {
         };
         let judgement = judgement.with_relay(self.relay(&report));
         let slice = report.slice.take();
-        let raised = if claim.is_some() { self.raise(&report, &judgement.findings) } else { Vec::new() };
+        let raised = match &mut claim {
+            Some(claim) => {
+                claim.allowed = self.allowed(&report, &claim.identity, &judgement.findings);
+                self.raise(&report, claim, &judgement.findings, now)
+            }
+            None => Vec::new(),
+        };
         let mut slice = slice.filter(|_| !raised.is_empty());
         if let Some(pseudonyms) = &self.pseudonyms {
             disguise(&mut report, claim.as_mut(), pseudonyms);
@@ -117,9 +148,10 @@ impl Correlator {
         }
         let alerts: Vec<_> = claim
             .iter()
-            .flat_map(|claim| raised.iter().map(move |(finding, revision)| (claim, finding, *revision)))
-            .map(|(claim, finding, revision)| {
-                Event::Alert(Box::new(AlertEvent { revision, ..alert(&report, claim, finding, now, slice.clone()) }))
+            .flat_map(|claim| raised.iter().map(move |raised| (claim, raised)))
+            .map(|(claim, raised)| {
+                let alert = alert(&report, claim, &raised.finding, now, slice.clone());
+                Event::Alert(Box::new(AlertEvent { revision: raised.revision, repeats: raised.repeats, ..alert }))
             })
             .collect();
         events.push(Event::Session(Box::new(SessionEvent { report, claim, judgement })));
@@ -140,24 +172,41 @@ impl Correlator {
         }
     }
 
-    /// The findings that somebody should hear of, with the revision of the alert: each once a session, and again where it weighs
-    /// more than before.
-    fn raise(&mut self, report: &SessionReport, findings: &[Finding]) -> Vec<(Finding, u32)> {
+    /// The findings that the claims allow, and the line that does.
+    fn allowed(&self, report: &SessionReport, identity: &str, findings: &[Finding]) -> Vec<(&'static str, String)> {
+        let Some(claims) = &self.claims else { return Vec::new() };
+        let ends = [report.client_ip(), report.endpoints.server.ip];
+        let line = |finding: &Finding| claims.allowance(finding.id, identity, ends, report.start).map(|allowance| allowance.line);
+        findings.iter().filter_map(|finding| Some((finding.id, format!("claims line {}", line(finding)?)))).collect()
+    }
+
+    /// The findings that somebody should hear of: each once a session, and again, with a higher revision, where it weighs more than
+    /// before.
+    fn raise(&mut self, report: &SessionReport, claim: &ClaimEvent, findings: &[Finding], now: Timestamp) -> Vec<Raised> {
         let mut alerted = self.alerted.remove(&report.id).unwrap_or_default();
         let mut raised = Vec::new();
-        for finding in findings.iter().filter(|finding| finding.severity >= Severity::Medium && !self.learning) {
-            let revision = match alerted.iter_mut().find(|before| before.finding == finding.id) {
-                Some(before) if finding.severity <= before.severity => continue,
-                Some(before) => {
-                    (before.severity, before.revision) = (finding.severity, before.revision + 1);
-                    before.revision
-                }
+        let is_allowed = |finding: &&Finding| claim.allowed.iter().any(|(allowed, _)| *allowed == finding.id);
+        let weighty = findings.iter().filter(|finding| finding.severity >= Severity::Medium && !self.learning);
+        for finding in weighty.filter(|finding| !is_allowed(finding)) {
+            let before = alerted.iter().position(|before| before.finding == finding.id);
+            let last = before.and_then(|position| alerted.get(position)).copied();
+            if last.is_some_and(|last| finding.severity <= last.severity) {
+                continue;
+            }
+            // What escalates is never held back.
+            let (revision, repeats) = match last.and_then(|last| last.revision) {
+                Some(revision) => (Some(revision + 1), 0),
                 None => {
-                    alerted.push(Alerted { finding: finding.id, severity: finding.severity, revision: 0 });
-                    0
+                    let (identity, client) = (claim.identity.clone(), report.client_ip());
+                    let repeats = self.quiet.raise(Matter { identity, client, finding: finding.id }, finding.severity, now);
+                    (repeats.map(|_| 0), repeats.unwrap_or(0))
                 }
             };
-            raised.push((finding.clone(), revision));
+            if let Some(position) = before {
+                alerted.swap_remove(position);
+            }
+            alerted.push(Alerted { finding: finding.id, severity: finding.severity, revision });
+            raised.extend(revision.map(|revision| Raised { finding: finding.clone(), revision, repeats }));
         }
         let goes_on = report.state == SessionState::Open && !alerted.is_empty();
         if goes_on && self.alerted.len() < MAX_ALERTED {
@@ -265,6 +314,7 @@ fn judge_identity(
         distance_km: None,
         source,
         claims_sha256: claims.sha256.clone(),
+        allowed: Vec::new(),
     };
     let undecided = |reason: &str| Judgement::not_testable(Verdict::Undecided, reason, 0);
     if let Some(reason) = known_end(claims, report, pseudonyms) {
@@ -324,6 +374,7 @@ fn alert(report: &SessionReport, claim: &ClaimEvent, finding: &Finding, now: Tim
     AlertEvent {
         id,
         revision: 0,
+        repeats: 0,
         time: now,
         session: report.id,
         community_id: report.community_id.clone(),

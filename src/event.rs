@@ -53,6 +53,8 @@ pub struct ClaimEvent {
     pub source: String,
     /// SHA-256 of the claims file.
     pub claims_sha256: String,
+    /// Findings that the claims allow, which are no alert, and where they do.
+    pub allowed: Vec<(&'static str, String)>,
 }
 
 /// One keystroke.
@@ -74,6 +76,8 @@ pub struct AlertEvent {
     pub id: String,
     /// 0, then one more each time that the finding escalates.
     pub revision: u32,
+    /// Alerts of the same matter that the cool-down held back since the last one.
+    pub repeats: u64,
     /// When it was raised, in capture time.
     pub time: Timestamp,
     /// The session.
@@ -107,6 +111,8 @@ pub struct Summary {
     pub sessions: u64,
     /// Alerts raised.
     pub alerts: u64,
+    /// Alerts that the cool-down held back.
+    pub alerts_held: u64,
     /// Sessions by verdict: `implausible`.
     pub implausible: u64,
     /// How long the run took, in seconds of the wall clock.

@@ -34,7 +34,8 @@
 //! * [`judge`]: claims, places, the delay model, one file a finding, the verdict.
 //! * [`correlator`]: owns whatever spans flows and alone makes events ([`event`]).
 //! * [`output`]: events to bytes; [`output::escape`] is the one door for strings from the network.
-//! * [`run`]: clocks, files, standard streams, signals, exit codes; of a sensor also [`run::guard`] (least privilege),
+//! * [`output::alert`]: an alert in the formats of those that collect logs.
+//! * [`run`]: clocks, files, standard streams, signals, exit codes; [`run::spool`] keeps alerts on disk, [`run::deliver`] sends them; of a sensor also [`run::guard`] (least privilege),
 //!   [`run::metrics`], [`run::health`] and [`run::service`]. [`cli`] is what can be typed, [`config`] what it means.
 //!
 //! # Invariants

@@ -14,8 +14,8 @@ mod program;
 use std::{
     collections::BTreeMap,
     fs,
-    io::{Read, Write},
-    net::TcpStream,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream, UdpSocket},
     os::unix::{
         fs::{OpenOptionsExt, PermissionsExt},
         net::UnixDatagram,
@@ -397,4 +397,54 @@ fn who_cannot_be_become_is_said() {
         assert_eq!((run.status, run.stdout.as_str()), (2, ""), "{args:?}: {}", run.stderr);
         assert!(run.stderr.contains(words), "{args:?}: {}", run.stderr);
     }
+}
+
+/// Alerts of a sensor that gave up everything else: kept in the spool, and sent to a collector that comes up late, and goes away, on
+/// a port that it was told of.
+#[test]
+fn alerts_reach_their_collector_from_a_confined_sensor() {
+    let Some(lab) = Lab::new("alerts") else { return };
+    let folder = open_folder();
+    let (file, spool) = (folder.path().join("claims.toml"), folder.path().join("spool"));
+    claims(&file, "Sydney, AU");
+    lab.pair("out", "tap");
+    let args = ["-i", "tap", "--user", "nobody", "--format", "ndjson", "--report-every", "0", "--alert-wait", "20s"];
+    let files = ["--claims", file.to_str().unwrap(), "--spool", spool.to_str().unwrap()];
+    let destinations = ["--alert-to", "tcp://127.0.0.1:5140?framing=newline&resend=1s", "--alert-to", "udp://127.0.0.1:5141"];
+    let datagrams = lab.inside(|| UdpSocket::bind("127.0.0.1:5141").unwrap());
+    datagrams.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let sensor = lab.sensor_by_user(&[&args[..], &files, &destinations].concat());
+    sensor.wait_for_log("no_new_privs");
+    wait_until("the threads that deliver", || threads(&sensor).contains_key("alerts 2"));
+    assert_confined(&sensor, "65534");
+    lab.send("out", &read("ssh-far"));
+    sensor.wait_for_records(1, |record| record["record"] == "alert");
+    sensor.wait_for_log("alerts to tcp://127.0.0.1:5140: Connection refused");
+    let mut datagram = [0; 8192];
+    let length = datagrams.recv(&mut datagram).unwrap();
+    let datagram = String::from_utf8(datagram[..length].to_vec()).unwrap();
+    assert!(datagram.starts_with("<83>1 ") && datagram.contains(" keywitness - rtt_"), "{datagram}");
+
+    let listener = lab.inside(|| TcpListener::bind("127.0.0.1:5140").unwrap());
+    let (stream, _) = listener.accept().unwrap();
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    assert_eq!(line.trim_end(), datagram, "the same from both");
+    // The connection is gone, and what was sent a moment ago comes again.
+    let (stream, _) = listener.accept().unwrap();
+    let mut stream = BufReader::new(stream);
+    let mut again = String::new();
+    stream.read_line(&mut again).unwrap();
+    assert_eq!(again, line);
+    let ending = std::thread::spawn(move || {
+        let mut rest = String::new();
+        stream.read_to_string(&mut rest).unwrap();
+        rest
+    });
+    let live = sensor.stop();
+    assert_eq!((live.status, ending.join().unwrap().as_str()), (Some(0), ""), "{:?}", live.log);
+    let run = keywitness(["spool", "status", "--format", "ndjson", spool.to_str().unwrap()]);
+    let status = &run.records()[0];
+    let waiting: Vec<_> = status["destinations"].as_array().unwrap().iter().map(|one| one["waiting"].as_u64()).collect();
+    assert_eq!((status["records"].as_u64(), waiting), (Some(1), vec![Some(0), Some(0)]), "{status}");
 }

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
-use super::{ClaimsArgs, KeystrokeChoice, LimitArgs, OutputFormat};
+use super::{AlertArgs, ClaimsArgs, KeystrokeChoice, LimitArgs, OutputFormat};
 
 /// Arguments of `live`.
 #[derive(Debug, Args)]
@@ -14,11 +14,11 @@ HUP reads the configuration file, claims and leases again (all of them or, where
 
 Privileges: `setcap cap_net_raw+ep /usr/bin/keywitness` (or AmbientCapabilities=CAP_NET_RAW in a systemd unit) lets any user capture; \
 root is neither needed nor wanted, but may start it with --user NAME. Once the interfaces are open, only the threads that capture keep \
-CAP_NET_RAW, nothing is written but the output and the evidence, and no program can be started (Landlock and seccomp, where the kernel \
+CAP_NET_RAW, nothing is written but the output, the evidence and the spool, and no program can be started (Landlock and seccomp, where the kernel \
 has them); the log says what holds.
 
 Exit status: 0 ran, until a signal or the end of whoever read the output; 2 usage or configuration error; 3 an interface could not be opened; 4 \
-internal error, or results or evidence could not be written.
+internal error, or results or evidence could not be written, or alerts were lost.
 
 Examples:
   keywitness live -i eth1 --claims claims.toml --format ndjson -o /var/log/keywitness/records.ndjson
@@ -79,6 +79,10 @@ pub struct LiveArgs {
     /// Measure, judge and report, but raise no alerts.
     #[arg(long)]
     pub learn: bool,
+
+    /// Where alerts go besides the results.
+    #[command(flatten)]
+    pub alerts: AlertArgs,
 
     /// Write pseudonyms instead of addresses, identities and names of interfaces; see `analyze --help`.
     #[arg(long, value_name = "KEYFILE")]

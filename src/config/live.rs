@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use super::{ConfigError, check_output, read_claims, read_key, span};
 use crate::{
-    cli::{CaptureArgs, KeystrokeChoice, LimitArgs, LiveArgs, OutputFormat},
+    cli::{AlertArgs, CaptureArgs, KeystrokeChoice, LimitArgs, LiveArgs, OutputFormat},
     judge::claim::Claims,
     pseudonym::Pseudonyms,
     time::Span,
@@ -35,6 +35,10 @@ pub struct LiveConfig {
     pub report_every: Option<Span>,
     /// Whether no alerts are raised.
     pub learning: bool,
+    /// How long an alert keeps others of the same matter quiet; `None` for not at all.
+    pub cool_down: Option<Span>,
+    /// Where alerts go besides.
+    pub alerts: AlertArgs,
     /// How to write results.
     pub format: OutputFormat,
     /// Where to; `None` for standard output.
@@ -86,6 +90,8 @@ impl LiveConfig {
             all_flows: args.all_flows,
             report_every: span(args.report_every),
             learning: args.learn,
+            cool_down: span(args.alerts.cool_down),
+            alerts: args.alerts,
             format: args.format,
             output: args.output.filter(|path| path.as_os_str() != "-"),
             color: is_terminal && !no_color,
@@ -115,6 +121,7 @@ impl LiveConfig {
             ("--keystrokes", self.keystrokes != new.keystrokes),
             ("--pseudonymize", self.pseudonyms.is_some() != new.pseudonyms.is_some()),
             ("--save-evidence", self.save_evidence != new.save_evidence),
+            ("where alerts go (--alert-to, --spool, --cool-down and what goes with them)", self.alerts != new.alerts),
             ("--metrics", self.metrics != new.metrics),
             ("--user", self.user != new.user),
         ];

@@ -9,6 +9,7 @@
 //! as exactly. The claim of that identity is used even if no block of it names the address; if no claim has that identity,
 //! there is no claim, since the blocks would hold somebody else's claim against it.
 
+pub mod allow;
 mod file;
 mod index;
 pub mod leases;
@@ -25,6 +26,7 @@ use sha2::{Digest, Sha256};
 pub use self::matching::{MatchBlock, Subject};
 pub use self::value::Lines;
 use self::{
+    allow::Allowance,
     index::Index,
     leases::{Lease, Leases},
 };
@@ -46,6 +48,8 @@ pub struct Claims {
     pub identities: Vec<Identity>,
     /// Where a client's TCP connection is known to end before the client.
     pub middleboxes: Vec<Middlebox>,
+    /// What is known and needs no alert.
+    pub allowances: Vec<Allowance>,
     /// SHA-256 of the file, in hexadecimal.
     pub sha256: String,
     /// What is no mistake but may be meant otherwise.
@@ -215,6 +219,13 @@ impl Claims {
     #[must_use]
     pub fn claim_of(&self, lease: &Lease) -> Option<&Identity> {
         lease.names.iter().find_map(|name| self.by_name.get(name))
+    }
+
+    /// The first allowance that a finding of a session falls under.
+    #[must_use]
+    pub fn allowance(&self, finding: &str, identity: &str, ends: [IpAddr; 2], start: Timestamp) -> Option<&Allowance> {
+        let [client, server] = ends;
+        self.allowances.iter().find(|allowance| allowance.covers(finding, identity, client, server, start))
     }
 
     /// The middlebox that an address belongs to.

@@ -4,7 +4,7 @@
 //! bidirectional and other invisible characters, and bytes that are not UTF-8 are written out, and the rest is
 //! cut.
 
-use std::fmt::Write as _;
+use std::{borrow::Cow, fmt::Write as _};
 
 /// Bytes of a network string that are kept.
 const KEPT: usize = 256;
@@ -42,6 +42,23 @@ pub fn uncut(bytes: &[u8]) -> String {
         }
     }
     out
+}
+
+/// The same for text that came through here before, or is our own: what is harmful is written out, a backslash stays as it is.
+#[must_use]
+pub fn plain(text: &str) -> Cow<'_, str> {
+    if text.chars().all(is_harmless) {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len() + 8);
+    for character in text.chars() {
+        if is_harmless(character) {
+            out.push(character);
+        } else {
+            let _ = write!(out, "\\u{{{:x}}}", u32::from(character));
+        }
+    }
+    Cow::Owned(out)
 }
 
 /// Whether a character shows as itself and changes nothing around it: no controls (Unicode category Cc), no line or

@@ -1,5 +1,6 @@
 //! From events to bytes. Formatters are pure: they fill a buffer, and whoever runs them writes it.
 
+pub mod alert;
 pub mod answer;
 pub mod check;
 mod csv;
@@ -15,7 +16,16 @@ pub use self::csv::Csv;
 pub use ndjson::Ndjson;
 pub use table::Table;
 
-use crate::event::{Event, Summary};
+use crate::event::{AlertEvent, Event, Summary};
+
+/// An alert as its record, without the end of a line: what a spool keeps and destinations are written from.
+#[must_use]
+pub fn alert_record(alert: &AlertEvent, context: &Context) -> Vec<u8> {
+    let mut out = Vec::new();
+    ndjson::line(&mut out, &record::AlertRecord::new(alert, context));
+    out.pop();
+    out
+}
 
 /// A way to write events.
 pub trait Format {

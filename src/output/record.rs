@@ -85,6 +85,16 @@ struct ClaimRecord<'a> {
     source: &'a str,
     /// SHA-256 of the claims file, in hexadecimal; keyed (HMAC) with `--pseudonymize`.
     claims_sha256: &'a str,
+    /// Findings of this session that the claims allow (`[[allow]]`): they stand, and raise no alert.
+    allowed: Vec<AllowedRecord<'a>>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct AllowedRecord<'a> {
+    /// The finding.
+    finding: &'a str,
+    /// Where the claims allow it.
+    source: &'a str,
 }
 
 impl<'a> ClaimRecord<'a> {
@@ -96,6 +106,7 @@ impl<'a> ClaimRecord<'a> {
             distance_km: claim.distance_km.map(|km| (km * 10.0).round() / 10.0),
             source: &claim.source,
             claims_sha256: &claim.claims_sha256,
+            allowed: claim.allowed.iter().map(|(finding, source)| AllowedRecord { finding, source }).collect(),
         }
     }
 }

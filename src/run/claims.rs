@@ -52,6 +52,9 @@ fn tell_claims(claims: &Claims, path: &Path, out: &mut impl Write) -> io::Result
         let place = middlebox.place.as_ref().map_or_else(String::new, |place| format!(" at {place}"));
         writeln!(out, "  middlebox {}{place}: what comes from it is not judged", escape::text(middlebox.name.as_bytes()))?;
     }
+    for allowance in &claims.allowances {
+        writeln!(out, "  line {:<4} no alert of {} where it allows that", allowance.line, allowance.findings.join(", "))?;
+    }
     for hint in &claims.hints {
         writeln!(out, "  warning: {hint}")?;
     }

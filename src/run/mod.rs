@@ -2,6 +2,7 @@
 
 mod claims;
 pub mod counters;
+pub mod deliver;
 mod doctor;
 mod document;
 mod evidence;
@@ -17,6 +18,7 @@ mod process;
 mod replay;
 mod screen;
 pub mod service;
+pub mod spool;
 mod workers;
 mod writer;
 
@@ -31,10 +33,10 @@ use std::{
 use tracing::{error, warn};
 
 pub use self::screen::Screen;
-use self::{evidence::EvidenceFolder, guard::GuardError};
+use self::{deliver::SetupError, evidence::EvidenceFolder, guard::GuardError};
 use crate::{
     capture::{Filter, Selection, TimeRange},
-    cli::{AnalyzeArgs, ClaimsCommand, Cli, Command, LiveArgs, Manner, When},
+    cli::{AnalyzeArgs, AnswerFormat, ClaimsCommand, Cli, Command, LiveArgs, Manner, SpoolCommand, When},
     config::{AnalyzeConfig, ConfigError, LiveConfig},
 };
 
@@ -81,6 +83,9 @@ pub fn run(cli: Cli, screen: &Screen) -> ExitStatus {
         }
         Command::Completions { shell } => document::completions(shell, &mut io::stdout().lock()),
         Command::Man { command } => document::man(&command, &mut io::stdout().lock()),
+        Command::Spool(SpoolCommand::Status { folder, format }) => {
+            spool_status(&folder, format == AnswerFormat::Ndjson, &mut io::stdout().lock())
+        }
         Command::Claims(ClaimsCommand::Check(args)) => claims::check(args, &mut io::stdout().lock()),
     };
     match outcome {
@@ -131,14 +136,15 @@ fn analyze(args: AnalyzeArgs, manner: Manner, screen: &Screen) -> Result<ExitSta
         warn_of_open_key(key);
     }
     let evidence = config.save_evidence.take().map(EvidenceFolder::open).transpose()?;
+    let alerts = deliver::Setup::resolve(&config.alerts)?;
     let Some(path) = config.output.clone() else {
         let progress = screen.progress(when, manner);
         let out = &mut io::stdout().lock();
-        return Ok(offline::analyze(config, selection, evidence, progress, &mut screen.beside(out))?);
+        return Ok(offline::analyze(config, selection, evidence, alerts, progress, &mut screen.beside(out))?);
     };
     let mut file = File::create(&path).map_err(|source| ConfigError::Create { path: path.clone(), source })?;
     let progress = screen.progress(when, manner);
-    let outcome = offline::analyze(config, selection, evidence, progress, &mut file);
+    let outcome = offline::analyze(config, selection, evidence, alerts, progress, &mut file);
     outcome.map_err(|error| Failure::File(format!("{}: {error}", path.display())))
 }
 
@@ -161,8 +167,16 @@ fn live(args: LiveArgs, manner: Manner) -> Result<ExitStatus, Failure> {
         warn_of_open_key(key);
     }
     let evidence = config.save_evidence.clone().map(EvidenceFolder::open).transpose()?;
+    let alerts = deliver::Setup::resolve(&config.alerts)?;
     let endpoint = config.metrics.as_deref().map(listen).transpose()?;
-    live::live(config, evidence, endpoint)
+    live::live(config, evidence, alerts, endpoint)
+}
+
+/// Says how a spool stands.
+fn spool_status(folder: &Path, is_json: bool, out: &mut impl Write) -> Result<ExitStatus, Failure> {
+    let written = spool::status(folder, is_json, out).map_err(|problem| Failure::Input(problem.to_string()))?;
+    written?;
+    Ok(ExitStatus::Ok)
 }
 
 /// Listens for whoever asks for metrics.
@@ -200,6 +214,15 @@ enum Failure {
 impl From<ConfigError> for Failure {
     fn from(error: ConfigError) -> Self {
         Self::Config(error)
+    }
+}
+
+impl From<SetupError> for Failure {
+    fn from(error: SetupError) -> Self {
+        match error {
+            SetupError::Config(mistake) => Self::Config(mistake),
+            SetupError::System(problem) => Self::Input(problem),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use tracing::{debug, info, warn};
 
 use super::{
     ExitStatus,
+    deliver::Setup,
     evidence::EvidenceFolder,
     screen::Progress,
     workers::Job,
@@ -33,6 +34,7 @@ pub(super) fn analyze(
     config: AnalyzeConfig,
     selection: Selection,
     evidence: Option<EvidenceFolder>,
+    alerts: Option<Setup>,
     progress: Option<Progress>,
     out: &mut impl Write,
 ) -> io::Result<ExitStatus> {
@@ -45,9 +47,12 @@ pub(super) fn analyze(
     let fail_on_finding = config.fail_on_finding;
     let merge = Merge::new(config.inputs.iter().cloned());
     let look = Look { format: config.format, color: config.color, keystrokes: config.keystrokes, live: false };
-    let mut writer = Writer::new(look, context(&config, &merge), evidence, out);
+    let context = context(&config, &merge);
+    let alerting = alerts.map(|alerts| alerts.start(true, context.clone())).transpose()?;
+    let mut writer = Writer::new(look, context, evidence, out).alerting(alerting);
     let pseudonyms = config.pseudonyms;
     let mut correlator = Correlator::new(config.claims).with_pseudonyms(pseudonyms.clone()).learning(config.learning);
+    correlator = correlator.cooling_down(config.cool_down);
     let job = Job { limits, pseudonyms: pseudonyms.clone(), selection, progress };
     let (counters, merge) = job.run(merge, config.workers, |observation| writer.observe(observation, &mut correlator))?;
     let mut inputs = input_summaries(merge);
@@ -69,6 +74,7 @@ pub(super) fn analyze(
         clock_set_forwards: correlator.clock_set_forwards(),
         sessions: writer.sessions,
         alerts: writer.alerts,
+        alerts_held: correlator.held(),
         implausible: writer.implausible,
         elapsed_s: started.elapsed().as_secs_f64(),
         lost: Lost::default(),
@@ -76,7 +82,7 @@ pub(super) fn analyze(
     };
     debug!("{} packets in {:.3} s, {} sessions", summary.counters.packets, summary.elapsed_s, summary.sessions);
     writer.finish(&summary)?;
-    Ok(status)
+    Ok(if writer.end_alerting() > 0 { ExitStatus::Internal } else { status })
 }
 
 /// What is the same in all records.

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use super::{counters::Counters, evidence::EvidenceFolder};
+use super::{counters::Counters, deliver::Delivery, evidence::EvidenceFolder};
 use crate::{
     cli::{KeystrokeChoice, OutputFormat},
     correlator::Correlator,
@@ -36,6 +36,7 @@ pub(super) struct Writer<W> {
     format: Box<dyn Format>,
     keystrokes: Option<KeystrokeChoice>,
     evidence: Option<EvidenceFolder>,
+    alerting: Option<Delivery>,
     events: Vec<Event>,
     buffer: Vec<u8>,
     out: W,
@@ -61,6 +62,7 @@ impl<W: Write> Writer<W> {
             },
             keystrokes: look.keystrokes,
             evidence,
+            alerting: None,
             events: Vec::new(),
             buffer: Vec::new(),
             out,
@@ -71,6 +73,16 @@ impl<W: Write> Writer<W> {
             alerts: 0,
             implausible: 0,
         }
+    }
+
+    /// Hands alerts on to collectors too.
+    pub(super) fn alerting(self, alerting: Option<Delivery>) -> Self {
+        Self { alerting, ..self }
+    }
+
+    /// Ends that, once they have what there is or their time is up; how many alerts were lost.
+    pub(super) fn end_alerting(&mut self) -> u64 {
+        self.alerting.take().map_or(0, Delivery::finish)
     }
 
     /// Counts what it writes.
@@ -91,6 +103,7 @@ impl<W: Write> Writer<W> {
                 }
                 Event::Alert(alert) => {
                     self.alerts += 1;
+                    self.alerting.iter().for_each(|alerting| alerting.take(alert));
                     if let Some(folder) = &mut self.evidence {
                         folder.save(alert);
                         if let Some(counters) = &self.counters {
@@ -138,6 +151,9 @@ impl<W: Write> Writer<W> {
 
     /// The sensor has another name from here on.
     pub(super) fn rename(&mut self, sensor: Option<String>) {
+        if let Some(alerting) = &mut self.alerting {
+            alerting.rename(sensor.clone());
+        }
         self.format.rename(sensor);
     }
 

@@ -6,6 +6,7 @@ use toml::{Spanned, value::Datetime};
 
 use super::{
     ClaimedPlace, Claims, DEFAULT_RADIUS_KM, Identity, MatchBlock, Middlebox, Problem, Sensor,
+    allow::{Allowance, FINDINGS},
     value::{self, Lines},
 };
 use crate::{
@@ -24,6 +25,25 @@ struct RawFile {
     claim: Vec<Spanned<RawClaim>>,
     #[serde(default)]
     middlebox: Vec<Spanned<RawMiddlebox>>,
+    #[serde(default)]
+    allow: Vec<Spanned<RawAllow>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawAllow {
+    finding: Vec<Spanned<String>>,
+    #[serde(default)]
+    identity: Vec<String>,
+    #[serde(default)]
+    client: Vec<Spanned<String>>,
+    #[serde(default)]
+    server: Vec<Spanned<String>>,
+    from: Option<Spanned<Datetime>>,
+    to: Option<Spanned<Datetime>>,
+    /// For whoever reads the file.
+    #[serde(rename = "reason")]
+    _reason: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -116,7 +136,36 @@ impl Reader {
         });
         let identities = raw.claim.into_iter().map(|claim| self.identity(claim)).collect();
         let middleboxes = raw.middlebox.into_iter().map(|raw| self.middlebox(raw)).collect();
-        Claims { sensor: sensor.unwrap_or_default(), identities, middleboxes, ..Claims::default() }
+        let allowances = raw.allow.into_iter().map(|raw| self.allowance(raw)).collect();
+        Claims { sensor: sensor.unwrap_or_default(), identities, middleboxes, allowances, ..Claims::default() }
+    }
+
+    fn allowance(&mut self, raw: Spanned<RawAllow>) -> Allowance {
+        let start = raw.span().start;
+        let raw = raw.into_inner();
+        if raw.finding.is_empty() {
+            self.problem(start, "allow.finding", "is empty: name the findings that need no alert");
+        }
+        for finding in raw.finding.iter().filter(|finding| !FINDINGS.contains(&finding.get_ref().as_str())) {
+            let message = format!("\"{}\" is none of {}", finding.get_ref(), FINDINGS.join(", "));
+            self.problem(finding.span().start, "allow.finding", message);
+        }
+        if raw.identity.is_empty() && raw.client.is_empty() && raw.server.is_empty() {
+            self.problem(start, "allow", "is for everybody: give at least one of identity, client, server");
+        }
+        let from = raw.from.as_ref().and_then(|from| self.moment("allow.from", from));
+        let to = raw.to.as_ref().and_then(|to| self.moment("allow.to", to));
+        let end = raw.to.as_ref().map_or(start, |to| to.span().start);
+        self.checked("allow.to", end, value::window(from, to));
+        Allowance {
+            findings: raw.finding.into_iter().map(Spanned::into_inner).collect(),
+            identities: raw.identity,
+            clients: self.nets("allow.client", &raw.client),
+            servers: self.nets("allow.server", &raw.server),
+            from,
+            to,
+            line: self.lines.at(start),
+        }
     }
 
     fn identity(&mut self, raw: Spanned<RawClaim>) -> Identity {

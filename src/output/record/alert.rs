@@ -20,6 +20,8 @@ pub(in crate::output) struct AlertRecord<'a> {
     alert_id: &'a str,
     /// 0, then one more when the finding escalates; the delivery key is `alert_id` with `revision`.
     revision: u32,
+    /// Alerts of the same identity, client address and finding that `--cool-down` held back since the last one.
+    repeats: u64,
     /// When it was raised, in capture time, RFC 3339 UTC.
     #[schemars(extend("format" = "date-time"))]
     time: String,
@@ -58,6 +60,7 @@ impl<'a> AlertRecord<'a> {
             head: Head::new("alert", context.sensor.as_deref()),
             alert_id: &event.id,
             revision: event.revision,
+            repeats: event.repeats,
             time: rfc3339(event.time),
             session_id: event.session.to_string(),
             community_id: &event.community_id,

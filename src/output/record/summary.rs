@@ -38,6 +38,8 @@ pub(in crate::output) struct SummaryRecord<'a> {
     sessions: u64,
     /// Alerts raised.
     alerts: u64,
+    /// Alerts that `--cool-down` held back.
+    alerts_held: u64,
     /// Time of the first frame, RFC 3339 UTC; null without frames.
     #[schemars(extend("format" = "date-time"))]
     first_time: Option<String>,
@@ -84,6 +86,7 @@ impl<'a> SummaryRecord<'a> {
             },
             sessions: summary.sessions,
             alerts: summary.alerts,
+            alerts_held: summary.alerts_held,
             first_time: counters.first_time.map(rfc3339),
             last_time: counters.last_time.map(rfc3339),
             elapsed_s: summary.elapsed_s,

@@ -9,6 +9,7 @@ use tracing::{debug, info, warn};
 
 use crate::{
     config::LiveConfig,
+    run::deliver::Setup,
     run::guard::{self, Calls, GuardError, Needs, Report, Role, State},
 };
 
@@ -25,12 +26,14 @@ pub(super) fn capturing(interfaces: &[String]) -> Needs {
     Needs { read, ..Needs::default() }
 }
 
-/// What everything else takes: to read configuration and claims again, to open the output again, to save evidence.
-pub(super) fn analysing(config: &LiveConfig, evidence: Option<&Path>) -> Needs {
+/// What everything else takes: to read configuration and claims again, to open the output again, to save evidence, to keep alerts and
+/// to send them.
+pub(super) fn analysing(config: &LiveConfig, evidence: Option<&Path>, alerts: Option<&Setup>) -> Needs {
+    let folders = evidence.into_iter().chain(alerts.map(Setup::folder)).map(PathBuf::from);
     Needs {
         read: config.files.clone(),
-        write: config.output.iter().cloned().chain(evidence.map(PathBuf::from)).collect(),
-        connect: Vec::new(),
+        write: config.output.iter().cloned().chain(folders).collect(),
+        connect: alerts.map_or_else(Vec::new, |alerts| alerts.ports().collect()),
     }
 }
 

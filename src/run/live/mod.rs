@@ -27,6 +27,7 @@ use self::{
 use super::{
     ExitStatus, Failure,
     counters::Counters,
+    deliver::Setup as AlertSetup,
     evidence::EvidenceFolder,
     health::Health,
     metrics::Endpoint,
@@ -59,6 +60,7 @@ const WRITE_AFTER: Duration = Duration::from_millis(100);
 pub(super) fn live(
     mut config: LiveConfig,
     evidence: Option<EvidenceFolder>,
+    alerts: Option<AlertSetup>,
     endpoint: Option<Endpoint>,
 ) -> Result<ExitStatus, Failure> {
     let started = Instant::now();
@@ -74,7 +76,7 @@ pub(super) fn live(
     let context = context(&config, stamps);
     // Here rights are given up: from now on interfaces are only opened again (by the capture threads, which `start` begins), claims
     // read and results written. This thread comes last, since those that it starts have what is left to it.
-    let needs = confined::analysing(&config, evidence.as_ref().map(EvidenceFolder::path));
+    let needs = confined::analysing(&config, evidence.as_ref().map(EvidenceFolder::path), alerts.as_ref());
     let begun = opened.start(begin_capture(&config, &health));
     let (merge, capturing) = begun.map_err(|error| Failure::Input(format!("capture threads: {error}")))?;
     confined::analyse(&needs)?;
@@ -94,12 +96,14 @@ pub(super) fn live(
     let setup =
         Setup { limits, pseudonyms, workers, kept, cpus, threads, counters: Arc::clone(&counters), health: Arc::clone(&health) };
     let stage = Stage::start(merge, &setup).map_err(|error| Failure::Input(format!("threads of engines: {error}")))?;
-    let mut writer = Writer::new(look, context, evidence, sink).counting(Arc::clone(&counters));
+    let alerting = alerts.map(|alerts| alerts.start(false, context.clone())).transpose();
+    let alerting = alerting.map_err(|error| Failure::Input(format!("threads for alerts: {error}")))?;
+    let mut writer = Writer::new(look, context, evidence, sink).counting(Arc::clone(&counters)).alerting(alerting);
     writer.begin_file(is_new);
     let correlator = Correlator::new(config.claims.take()).with_pseudonyms(config.pseudonyms.clone());
     let mut sensor = Sensor {
         stage,
-        correlator: correlator.learning(config.learning),
+        correlator: correlator.learning(config.learning).cooling_down(config.cool_down),
         writer,
         standing: Standing::begin(counters, health, service, endpoint)
             .map_err(|error| Failure::Input(format!("--metrics and watchdog: {error}")))?,
@@ -207,13 +211,15 @@ impl Sensor {
             clock_set_forwards: self.correlator.clock_set_forwards(),
             sessions: self.writer.sessions,
             alerts: self.writer.alerts,
+            alerts_held: self.correlator.held(),
             implausible: self.writer.implausible,
             elapsed_s: started.elapsed().as_secs_f64(),
             lost: self.standing.counters.lost(),
             inputs: inputs(config, &self.standing.counters),
         };
         self.writer.finish(&summary)?;
-        Ok(if self.writer.evidence_failed() { ExitStatus::Internal } else { ExitStatus::Ok })
+        let lost = self.writer.end_alerting();
+        Ok(if self.writer.evidence_failed() || lost > 0 { ExitStatus::Internal } else { ExitStatus::Ok })
     }
 }
 
