@@ -208,7 +208,7 @@ impl Recovery {
         let of_keys: Vec<f64> = chances.iter().take(count).map(Chances::of_a_key).collect();
         let mut behind_gap = false;
         let mut from = 0;
-        for Pick { slot, confidence } in pick(&of_keys) {
+        for Pick { slot, confidence } in pick(&of_keys, self.slot_ms.unwrap_or(USUAL_SLOT_MS)) {
             let since = self.ticks.get(from..=slot).unwrap_or_default();
             behind_gap |= since.iter().any(|tick| tick.lost);
             from = slot + 1;
