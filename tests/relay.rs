@@ -54,6 +54,23 @@ fn a_program_behind_a_jump_host_is_found_and_the_leg_measured() {
 }
 
 #[test]
+fn hosts_behind_the_server_are_told_by_echoes_that_come_later_in_steps() {
+    let meta = fs::read_to_string(repository().join("pcaps/ssh-hops.meta.json")).unwrap();
+    let meta: Value = serde_json::from_str(&meta).unwrap();
+    let session = &sessions("pcaps/ssh-hops.pcap")[0];
+    let told = &session["app_rtt"]["server"];
+    assert_eq!((&told["extra_hops"], &session["findings"]), (&2.into(), &Value::Array(Vec::new())), "an estimate, no finding");
+    for (leg, truth) in told["legs"].as_array().unwrap().iter().zip(meta["legs_behind_server"].as_array().unwrap()) {
+        assert!(near(&leg["ms"], truth["rtt"].as_f64().unwrap()), "{leg}");
+    }
+    for (name, hops) in
+        [("ssh-home", 0.into()), ("ssh-nested", 0.into()), ("ssh-obfuscated", Value::Null), ("ssh-idle", Value::Null)]
+    {
+        assert_eq!(sessions(&format!("pcaps/{name}.pcap"))[0]["app_rtt"]["server"]["extra_hops"], hops, "{name}");
+    }
+}
+
+#[test]
 fn a_terminal_behind_the_client_is_found_by_its_answers() {
     let session = &sessions("pcaps/ssh-nested.pcap")[0];
     let (finding, leg) = (relay_finding(session).unwrap(), hidden_leg("ssh-nested"));

@@ -8,6 +8,7 @@
 //! key's size that nothing else explains; with the terminal unknown, only those that the server echoed. Without a terminal
 //! there are none. Where bytes were not captured, nothing is timed across the gap: neither an interval nor an echo.
 
+mod behind;
 pub(super) mod cadence;
 mod chaff;
 mod message;
@@ -18,16 +19,18 @@ mod words;
 
 use std::collections::VecDeque;
 
-pub use self::{
-    cadence::InputOrigin,
-    words::{KeyClass, Keystroke, KeystrokeKind, KeystrokeSummary, Method},
-};
 use self::{
+    behind::Behind,
     chaff::ChaffDetector,
     message::{Answer, Message, confidence},
     obfuscated::{Kind, Recovered, Recovery},
     repeat::Holds,
     silence::{Ended, SilentRun},
+};
+pub use self::{
+    behind::{EchoLevel, EchoLevels, LEAST_LEG},
+    cadence::InputOrigin,
+    words::{KeyClass, Keystroke, KeystrokeKind, KeystrokeSummary, Method},
 };
 use super::estimate::{Distribution, RunningMedian};
 use crate::{
@@ -83,6 +86,8 @@ pub struct Keystrokes {
     paste_intervals: Distribution,
     echoes: RunningMedian,
     responses: Distribution,
+    /// From the first key on.
+    behind: Option<Box<Behind>>,
 }
 
 /// Keystrokes by kind; see [`KeystrokeSummary`].
@@ -106,7 +111,7 @@ impl Keystrokes {
     /// Memory that it takes at most beside itself, in bytes: what waits for an answer, and the distributions.
     #[cfg(test)]
     pub(crate) const MOST_BYTES: usize =
-        (MAX_WAITING + 1).next_power_of_two() * size_of::<Message>() + 4 * Distribution::MOST_BYTES;
+        (MAX_WAITING + 1).next_power_of_two() * size_of::<Message>() + 4 * Distribution::MOST_BYTES + Behind::MOST_BYTES;
 
     /// What became known of the terminal.
     pub fn on_terminal(&mut self, terminal: Terminal) {
@@ -122,6 +127,7 @@ impl Keystrokes {
     /// Bytes of one side were not captured.
     pub fn on_lost(&mut self, side: Side) {
         *self.lost.get_mut(side) = true;
+        self.behind.iter_mut().for_each(|behind| behind.lose_step());
         if let Some(hidden) = &mut self.hidden {
             hidden.on_lost(side);
         }
@@ -158,6 +164,7 @@ impl Keystrokes {
         if self.chaff.verdict() == Some(true) {
             return;
         }
+        self.behind.get_or_insert_default().on_input(input.time);
         let on_the_second = match (self.last_output, rtt) {
             (Some(output), Some(rtt)) => is_whole_seconds(input.time - output - rtt, rtt),
             _ => false,
@@ -177,6 +184,9 @@ impl Keystrokes {
     pub fn on_output(&mut self, output: Output, out: &mut Vec<Keystroke>) {
         self.on_deadline(output.time, out);
         self.on_hidden(out, |hidden, found| hidden.on_output(&output, found));
+        if let Some(behind) = &mut self.behind {
+            behind.on_output(output.time, output.kind);
+        }
         self.last_output = Some(output.time);
         self.text_shown |= output.kind == OutputKind::Text;
         let behind_gap = std::mem::take(&mut self.lost.server);
@@ -301,6 +311,7 @@ impl Keystrokes {
             origin,
             origin_reason,
             step: step.flatten(),
+            levels: self.behind.as_ref().filter(|_| step.is_none()).and_then(|behind| behind.levels()),
         })
     }
 

@@ -1,6 +1,6 @@
 //! What is said of keystrokes: of one, and of all of a session.
 
-use super::InputOrigin;
+use super::{EchoLevels, InputOrigin};
 use crate::{
     measure::estimate::Quantiles,
     time::{Span, Timestamp},
@@ -126,4 +126,7 @@ pub struct KeystrokeSummary {
     pub origin_reason: &'static str,
     /// Where keystrokes are hidden among chaff: its interval, which is the step of all their times.
     pub step: Option<Span>,
+    /// How long echoes took, from host to host of the longest chain; `None` where the protocol has no echo, where keystrokes are
+    /// hidden among chaff, and with fewer than 16 echoes.
+    pub levels: Option<EchoLevels>,
 }

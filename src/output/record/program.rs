@@ -7,6 +7,7 @@ use crate::{
     judge::relay_before_client::tcp_reference,
     measure::{
         estimate::Quantiles,
+        keystroke::{EchoLevel, EchoLevels, LEAST_LEG},
         pace::Comb,
         program::{ProgramRoundTrips, StepSummary},
         terminal::TerminalSummary,
@@ -44,8 +45,7 @@ impl AppRttRecord {
             comb: program.pace.comb().as_ref().map(CombRecord::new),
             server: report
                 .keystrokes
-                .and_then(|keystrokes| keystrokes.echo)
-                .map(|echo| EchoRecord::new(&echo, &report.rtt.server)),
+                .and_then(|keystrokes| Some(EchoRecord::new(&keystrokes.echo?, keystrokes.levels.as_ref(), &report.rtt.server))),
         })
     }
 }
@@ -109,16 +109,52 @@ struct EchoRecord {
     /// How much the floor exceeds TCP's round trip to the server, in milliseconds: what the server takes, and legs behind it where it
     /// passes the keys on. Null where TCP's was not measured.
     excess_ms: Option<f64>,
+    /// Hosts behind the server that keys were passed on to, one after the other, as far as echoes came later in steps of 10 ms and
+    /// more: an estimate, and at least so many. 0: none so far away. Null with fewer than 16 echoes in step, where keystrokes are hidden
+    /// among chaff, and where TCP's round trip was not measured.
+    extra_hops: Option<u64>,
+    /// The legs between those hosts, the server's first; empty where `extra_hops` is 0 or null.
+    legs: Vec<LegRecord>,
+}
+
+#[derive(Serialize, JsonSchema)]
+struct LegRecord {
+    /// Round trip of the leg, with what the host takes, in milliseconds.
+    ms: f64,
+    /// Its error to both sides, in milliseconds: how much echoes vary.
+    error_ms: f64,
+    /// How many echoes came over it, and over none behind it.
+    samples: u64,
+}
+
+impl LegRecord {
+    /// The legs that the levels of echoes show behind a server that TCP reaches in `tcp`.
+    fn all(levels: &EchoLevels, tcp: Span) -> Vec<Self> {
+        let mut nearer = EchoLevel { delay: tcp, ..EchoLevel::default() };
+        let mut legs = Vec::new();
+        for level in levels.iter() {
+            let leg = level.delay - nearer.delay;
+            if leg >= LEAST_LEG {
+                let error_ms = (level.width + nearer.width).as_millis_f64();
+                legs.push(Self { ms: leg.as_millis_f64(), error_ms, samples: level.samples });
+            }
+            nearer = *level;
+        }
+        legs
+    }
 }
 
 impl EchoRecord {
-    fn new(echo: &Quantiles, tcp: &RoundTrips) -> Self {
+    fn new(echo: &Quantiles, levels: Option<&EchoLevels>, tcp: &RoundTrips) -> Self {
+        let legs = levels.zip(tcp.floor).map(|(levels, tcp)| LegRecord::all(levels, tcp.value));
         Self {
             samples: echo.samples,
             min_ms: echo.min.as_millis_f64(),
             floor_ms: echo.p5.as_millis_f64(),
             p50_ms: echo.p50.as_millis_f64(),
             excess_ms: tcp.floor.map(|tcp| (echo.p5 - tcp.value).as_millis_f64()),
+            extra_hops: legs.as_ref().map(|legs| legs.len() as u64),
+            legs: legs.unwrap_or_default(),
         }
     }
 }
