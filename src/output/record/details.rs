@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use crate::{
+    flow::{PerSide, Traffic},
+    observation::{SessionReport, SessionState},
     output::escape,
     protocol::{Facts, rdp, ssh, tls, vnc},
 };
@@ -18,9 +20,9 @@ pub(super) enum DetailsRecord<'a> {
 }
 
 impl<'a> DetailsRecord<'a> {
-    pub(super) fn new(facts: &'a Facts, obfuscated: Option<bool>) -> Self {
+    pub(super) fn new(facts: &'a Facts, report: &SessionReport) -> Self {
         match facts {
-            Facts::Ssh(facts) => Self::Ssh(SshRecord::new(facts, obfuscated)),
+            Facts::Ssh(facts) => Self::Ssh(SshRecord::new(facts, report)),
             Facts::Rdp(facts) => Self::Rdp(RdpRecord::new(facts)),
             Facts::Vnc(facts) => Self::Vnc(VncRecord::new(facts)),
         }
@@ -48,14 +50,17 @@ pub(super) struct SshRecord<'a> {
     hassh: Option<&'a str>,
     /// HASSH of the server; null where its algorithm lists were not captured.
     hassh_server: Option<&'a str>,
-    /// How the login went; null: not measured.
-    auth: Option<()>,
+    /// How the login went, inferred from lengths and order; null where nothing can be said of it.
+    auth: Option<AuthRecord>,
+    /// What the session was for, inferred from lengths, order and amounts; null where its opening does not tell.
+    activity: Option<ActivityRecord>,
     /// Whether the client hides keystrokes among chaff; null where that could not be seen.
     obfuscated_keystrokes: Option<bool>,
 }
 
 impl<'a> SshRecord<'a> {
-    fn new(facts: &'a ssh::Facts, obfuscated: Option<bool>) -> Self {
+    fn new(facts: &'a ssh::Facts, report: &SessionReport) -> Self {
+        let over = report.state == SessionState::Closed;
         Self {
             client_version: facts.banners.client.as_deref().map(escape::text),
             server_version: facts.banners.server.as_deref().map(escape::text),
@@ -66,8 +71,82 @@ impl<'a> SshRecord<'a> {
             compression: facts.compression.as_deref(),
             hassh: facts.hassh.as_deref(),
             hassh_server: facts.hassh_server.as_deref(),
-            auth: None,
-            obfuscated_keystrokes: obfuscated,
+            auth: facts.login.map(|login| AuthRecord::new(login, over)),
+            activity: facts.activity.map(|activity| ActivityRecord::new(activity, &report.traffic)),
+            obfuscated_keystrokes: report.obfuscated,
+        }
+    }
+}
+
+/// How a login went.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct AuthRecord {
+    /// Always `inferred`: nothing of a login is in clear.
+    basis: &'static str,
+    /// `none`, `password`, `publickey`, `keyboard-interactive` or `multi-factor`: how the client was let in, or last tried;
+    /// null where lengths leave it open.
+    method: Option<&'static str>,
+    /// Whether the password or answer was typed rather than sent by a program; null where none was sent, or in between.
+    typed: Option<bool>,
+    /// Keys, passwords and rounds of questions that were tried; null where they cannot be told apart.
+    attempts: Option<u32>,
+    /// Whether the client was let in; null while that is open, or where it cannot be told.
+    success: Option<bool>,
+}
+
+impl AuthRecord {
+    fn new(login: ssh::LoginFacts, over: bool) -> Self {
+        // Without all of it being understood, the end of a session is no refusal.
+        let refused = over && login.attempts.is_some();
+        Self {
+            basis: "inferred",
+            method: login.method.map(ssh::Method::name),
+            typed: login.typed,
+            attempts: login.attempts,
+            success: if login.succeeded { Some(true) } else { refused.then_some(false) },
+        }
+    }
+}
+
+/// What a session was for.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct ActivityRecord {
+    /// Always `inferred`: nothing of it is in clear.
+    basis: &'static str,
+    /// `terminal`; `command`, which subsystems and file transfers are too; `none` where no session was opened, as with `ssh -N`;
+    /// null where the opening fits none of them.
+    kind: Option<&'static str>,
+    /// `up` or `down`: the direction of 32 KiB or more, four times the other's or more; null with a terminal, or without that.
+    bulk: Option<&'static str>,
+    /// Whether the client asked the server to listen for it, as with `ssh -R`; null where the opening does not tell.
+    remote_forwarding: Option<bool>,
+    /// Whether the client lent the server its agent, as with `ssh -A`; null where lengths are hidden, or without a terminal.
+    agent_forwarding: Option<bool>,
+}
+
+/// Less than this is no transfer: long enough for any help text, and more than a login takes.
+const LEAST_BULK: u64 = 32 * 1024;
+/// A direction carries as many times what the other does.
+const BULK_RATIO: u64 = 4;
+
+impl ActivityRecord {
+    fn new(activity: ssh::Activity, traffic: &PerSide<Traffic>) -> Self {
+        let (up, down) = (traffic.client.payload_bytes, traffic.server.payload_bytes);
+        let much = |this: u64, other: u64| this >= LEAST_BULK && this / BULK_RATIO >= other;
+        Self {
+            basis: "inferred",
+            kind: activity.purpose.map(|purpose| match purpose {
+                ssh::Purpose::Terminal => "terminal",
+                ssh::Purpose::Command => "command",
+                ssh::Purpose::NoSession => "none",
+            }),
+            bulk: match activity.purpose {
+                Some(ssh::Purpose::Command | ssh::Purpose::NoSession) if much(up, down) => Some("up"),
+                Some(ssh::Purpose::Command | ssh::Purpose::NoSession) if much(down, up) => Some("down"),
+                _ => None,
+            },
+            remote_forwarding: activity.remote_forwarding,
+            agent_forwarding: activity.agent_forwarding,
         }
     }
 }

@@ -113,7 +113,7 @@ impl<'a> SessionRecord<'a> {
             identified_by: report.identified_by.map(identified_by),
             midstream: report.midstream,
             duplicate_of: None,
-            details: report.facts.as_ref().map(|facts| DetailsRecord::new(facts, report.obfuscated)),
+            details: report.facts.as_ref().map(|facts| DetailsRecord::new(facts, report)),
             traffic: Sides::of(&report.traffic, |_, traffic| TrafficRecord::new(traffic, report)),
             stack: Sides::of(&report.stack, |_, stack| StackRecord::new(stack)),
             quality: QualityRecord::of(report, context.timestamps),

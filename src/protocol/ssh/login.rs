@@ -26,6 +26,28 @@ use crate::{
 /// What a server writes at once passes within this time; what a command prints comes later, since it has to start first.
 const ONE_WRITE: Span = Span::from_millis(2);
 
+/// What a session turned out to be for, as far as its opening tells. All of it is inferred.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Activity {
+    /// See [`Purpose`]; `None` where the opening fits neither.
+    pub purpose: Option<Purpose>,
+    /// The client asked the server to listen on its behalf (`ssh -R`).
+    pub remote_forwarding: Option<bool>,
+    /// The client lent the server its agent (`ssh -A`); only packets with lengths in clear tell.
+    pub agent_forwarding: Option<bool>,
+}
+
+/// What was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A terminal.
+    Terminal,
+    /// A command or a subsystem without a terminal, such as a file transfer.
+    Command,
+    /// No session at all (`ssh -N`).
+    NoSession,
+}
+
 /// Progress of a login, as seen from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
@@ -53,12 +75,18 @@ pub(super) struct Login {
     stage: Stage,
     client_packets: u32,
     openssh_server: bool,
+    activity: Activity,
 }
 
 impl Login {
     /// Before the first encrypted packet.
     pub(super) const fn new() -> Self {
-        Self { stage: Stage::Auth, client_packets: 0, openssh_server: false }
+        Self {
+            stage: Stage::Auth,
+            client_packets: 0,
+            openssh_server: false,
+            activity: Activity { purpose: None, remote_forwarding: None, agent_forwarding: None },
+        }
     }
 
     /// Who the server says it is: OpenSSH adds a WINDOW_ADJUST to its answer.
@@ -80,6 +108,18 @@ impl Login {
             Stage::Over(terminal) => Some(terminal),
             _ => None,
         }
+    }
+
+    /// What the session is for; `None` before that is known.
+    pub(super) fn activity(&self) -> Option<Activity> {
+        let purpose = match (self.stage, self.activity.purpose) {
+            (Stage::Over(_), Some(Purpose::NoSession)) => Some(Purpose::NoSession),
+            (Stage::Over(Terminal::Open), _) => Some(Purpose::Terminal),
+            (Stage::Over(Terminal::Absent), _) => Some(Purpose::Command),
+            _ => None,
+        };
+        let agent_forwarding = self.activity.agent_forwarding.filter(|_| purpose == Some(Purpose::Terminal));
+        purpose.map(|_| Activity { purpose, agent_forwarding, ..self.activity })
     }
 
     /// What the server's last record is about, where the client answers it by itself.
@@ -111,18 +151,15 @@ impl Login {
             }
             (Stage::Opening { flight }, Side::Client) => Stage::Opening { flight: flight.saturating_add(len) },
             (Stage::Opening { flight: 0 }, Side::Server) => self.stage,
-            (Stage::Opening { flight }, Side::Server) => {
-                let open = sizes.packet(payload::OPEN_SESSION);
-                if flight == sizes.packet(payload::NO_MORE_SESSIONS) {
-                    Stage::Over(Terminal::Absent) // `ssh -N`: sessions are ruled out without one being opened
-                } else if flight == open || flight == open + sizes.packet(payload::NO_MORE_SESSIONS) {
-                    Stage::Confirming
-                } else {
-                    Stage::Over(Terminal::Unknown)
-                }
-            }
+            (Stage::Opening { flight }, Side::Server) => self.opened(flight, sizes),
             (Stage::Confirming, Side::Server) => Stage::Confirming,
-            (Stage::Confirming, Side::Client) => Stage::Requesting { flight: len },
+            (Stage::Confirming, Side::Client) => {
+                // The agent is lent before a terminal is asked for, which takes more than the names of its modes.
+                let lent = len == sizes.packet(payload::AGENT);
+                self.activity.agent_forwarding =
+                    (record.exact && (lent || len >= sizes.packet(payload::USUAL_PTY))).then_some(lent);
+                Stage::Requesting { flight: len }
+            }
             (Stage::Requesting { flight }, Side::Client) => Stage::Requesting { flight: flight.saturating_add(len) },
             (Stage::Requesting { flight }, Side::Server) => self.answered(flight, 0, record, sizes),
             (Stage::Answering { flight, answer, time }, Side::Server) => {
@@ -142,6 +179,25 @@ impl Login {
             (Stage::ShellNext, Side::Server) => Stage::Over(Terminal::Open),
             (stage, _) => stage,
         };
+    }
+
+    /// What the client opened with a flight of this length: a session, or that there will be none, or ports on the server first.
+    fn opened(&mut self, flight: u32, sizes: Sizes) -> Stage {
+        let (open, none) = (sizes.packet(payload::OPEN_SESSION), sizes.packet(payload::NO_MORE_SESSIONS));
+        let forwards = |rest: Option<u32>| rest.is_some_and(|rest| sizes.is_forward(rest));
+        let (purpose, remote_forwarding) = if flight == none {
+            (Some(Purpose::NoSession), false)
+        } else if flight == open || flight == open + none {
+            (None, false)
+        } else if forwards(flight.checked_sub(open + none)) {
+            (None, true)
+        } else if forwards(flight.checked_sub(none)) {
+            (Some(Purpose::NoSession), true)
+        } else {
+            return Stage::Over(Terminal::Unknown);
+        };
+        self.activity = Activity { purpose, remote_forwarding: Some(remote_forwarding), agent_forwarding: None };
+        if purpose.is_some() { Stage::Over(Terminal::Absent) } else { Stage::Confirming }
     }
 
     /// More of the server's answer. Its packets may come one by one, so their sum waits for what follows.

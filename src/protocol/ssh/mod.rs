@@ -4,6 +4,7 @@
 //! was over, whether a terminal was opened, which packets can be keystrokes. A gap in what is in clear ends the
 //! knowledge; nothing is guessed across it.
 
+mod auth;
 mod banner;
 mod input;
 mod kexinit;
@@ -13,6 +14,7 @@ mod records;
 mod sizes;
 
 use self::{
+    auth::Auth,
     banner::{BannerReader, Found, openssh_version},
     input::OutputMemory,
     kexinit::{KEXINIT, KexInit, NEWKEYS, negotiate},
@@ -21,9 +23,13 @@ use self::{
     records::{Framer, Record},
     sizes::Sizes,
 };
+pub use self::{
+    auth::{Login as LoginFacts, Method},
+    login::{Activity, Purpose},
+};
 use super::Standing;
 use crate::{
-    cue::{Cue, Terminal},
+    cue::{Cue, Step, Terminal},
     flow::{Data, PerSide, Side},
     time::Span,
 };
@@ -55,6 +61,10 @@ pub struct Facts {
     pub mac: Option<String>,
     /// The compression from client to server.
     pub compression: Option<String>,
+    /// How the login went, inferred; `None` where nothing can be said of it.
+    pub login: Option<LoginFacts>,
+    /// What the session is for, inferred; `None` where its opening does not tell.
+    pub activity: Option<Activity>,
 }
 
 /// Decoder of one session, both directions.
@@ -72,6 +82,7 @@ pub struct Ssh {
 /// What is inferred from the lengths of encrypted packets.
 #[derive(Clone, Debug)]
 struct Inferred {
+    auth: Auth,
     login: Login,
     ladder: Ladder,
     login_reported: bool,
@@ -122,6 +133,7 @@ impl Ssh {
         Self {
             halves: PerSide::from_fn(half),
             inferred: Inferred {
+                auth: Auth::default(),
                 login: Login::new(),
                 ladder: Ladder::default(),
                 login_reported: false,
@@ -140,7 +152,7 @@ impl Ssh {
         let mut ssh = Self::new(PerSide::default());
         ssh.halves.client.phase = Phase::Lost;
         ssh.halves.server.phase = Phase::Lost;
-        ssh.inferred.login.give_up();
+        ssh.inferred.give_up();
         ssh
     }
 
@@ -218,6 +230,8 @@ impl Ssh {
             host_key_algorithm: agreed(|offer| &offer.host_keys),
             mac: agreed(|offer| &offer.macs.client_to_server).filter(|_| !authenticates_itself),
             compression: agreed(|offer| &offer.compressions.client_to_server),
+            login: self.inferred.auth.login(),
+            activity: self.inferred.login.activity(),
             cipher,
         }
     }
@@ -273,13 +287,16 @@ impl Ssh {
             Phase::Encrypted(framer) => framer.on_gap(),
             phase => *phase = Phase::Lost,
         }
-        self.inferred.login.give_up();
+        self.inferred.give_up();
         self.inferred.report_login(cues);
     }
 
     fn on_banner(&mut self, cues: &mut Vec<Cue>) {
         let version = |banner: &Option<Vec<u8>>| banner.as_deref().and_then(openssh_version);
         let server = version(&self.halves.server.banner);
+        if let Some(line) = &self.halves.client.banner {
+            self.inferred.auth.set_client(line);
+        }
         self.inferred.login.set_openssh_server(server.is_some());
         let capable = |version: Option<(u32, u32)>| version.is_some_and(|version| version >= FIRST_OBFUSCATING);
         let client = version(&self.halves.client.banner);
@@ -307,14 +324,14 @@ impl Ssh {
                     let phase = if cut { Phase::Lost } else { Phase::Clear(rest.to_vec()) };
                     self.halves.get_mut(side).phase = phase;
                     if cut {
-                        self.inferred.login.give_up();
+                        self.inferred.give_up();
                         self.inferred.report_login(cues);
                     }
                     return None;
                 }
                 ClearPacket::Broken => {
                     self.halves.get_mut(side).phase = Phase::Lost;
-                    self.inferred.login.give_up();
+                    self.inferred.give_up();
                     self.inferred.report_login(cues);
                     return None;
                 }
@@ -377,7 +394,7 @@ impl Ssh {
         });
         self.halves.get_mut(side).phase = sizes.map_or(Phase::Lost, |sizes| Phase::Encrypted(Framer::new(sizes)));
         if sizes.is_none() {
-            self.inferred.login.give_up();
+            self.inferred.give_up();
             self.inferred.report_login(cues);
         }
     }
@@ -388,7 +405,15 @@ impl Inferred {
         if side == Side::Client {
             self.ladder.on_client_record(record, sizes, &self.login, cues);
         }
-        self.login.push(side, record, sizes);
+        if self.login.step() == Some(Step::Auth) {
+            self.auth.push(side, record, sizes, rtt);
+            self.login.push(side, record, sizes);
+            if self.login.step() == Some(Step::Open) {
+                self.auth.succeed();
+            }
+        } else {
+            self.login.push(side, record, sizes);
+        }
         if side == Side::Server {
             self.ladder.on_server_record(record, sizes, &self.login, cues);
         }
@@ -400,6 +425,12 @@ impl Inferred {
             }
             (Side::Client, _) => {}
         }
+    }
+
+    /// Bytes are missing, or there are no lengths to go by.
+    fn give_up(&mut self) {
+        self.auth.give_up();
+        self.login.give_up();
     }
 
     fn report_login(&mut self, cues: &mut Vec<Cue>) {

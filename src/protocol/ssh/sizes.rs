@@ -21,6 +21,8 @@ const LONGEST_KEY: u32 = 8;
 
 /// Payload lengths in bytes of messages that are recognised by size.
 pub(super) mod payload {
+    /// SERVICE_REQUEST and SERVICE_ACCEPT of "ssh-userauth": type, name.
+    pub(in crate::protocol::ssh) const SERVICE_REQUEST: u32 = 17;
     /// A message of its type alone: USERAUTH_SUCCESS, REQUEST_SUCCESS, REQUEST_FAILURE.
     pub(in crate::protocol::ssh) const STATUS: u32 = 1;
     /// CHANNEL_SUCCESS, CHANNEL_FAILURE, CHANNEL_EOF, CHANNEL_CLOSE: type and channel.
@@ -37,6 +39,10 @@ pub(super) mod payload {
     pub(in crate::protocol::ssh) const CHANNEL_KEEPALIVE: u32 = 31;
     /// CHANNEL_REQUEST "shell" with want-reply.
     pub(in crate::protocol::ssh) const SHELL: u32 = 15;
+    /// CHANNEL_REQUEST "auth-agent-req@openssh.com".
+    pub(in crate::protocol::ssh) const AGENT: u32 = 36;
+    /// CHANNEL_REQUEST "pty-req" with a dozen modes; programs name several dozens.
+    pub(in crate::protocol::ssh) const USUAL_PTY: u32 = 107;
     /// CHANNEL_REQUEST "pty-req" with a five-letter terminal name and no modes: the shortest that is usual.
     pub(in crate::protocol::ssh) const SHORTEST_PTY: u32 = 47;
 }
@@ -96,6 +102,24 @@ impl Sizes {
     pub(super) const fn packet(self, payload: u32) -> u32 {
         let body = PADDING_FIELD + payload + MIN_PADDING;
         if self.length_apart { LENGTH_FIELD + self.padded(body) + self.tag } else { self.padded(LENGTH_FIELD + body) + self.tag }
+    }
+
+    /// The shortest and the longest payload that a packet of this length can carry.
+    pub(super) const fn payloads(self, len: u32) -> (u32, u32) {
+        let most = self.most_data(len) + CHANNEL_DATA_HEADER;
+        ((most + 1).saturating_sub(self.block), most)
+    }
+
+    /// Whether what is padded of a packet of this length fills multiples of 64 bytes, as OpenSSH has it for passwords.
+    pub(super) const fn is_padded_to_64(self, len: u32) -> bool {
+        let rest = if self.length_apart { LENGTH_FIELD + self.tag } else { self.tag };
+        len > rest && (len - rest).is_multiple_of(64)
+    }
+
+    /// Whether this is the length of a GLOBAL_REQUEST "tcpip-forward" (RFC 4254 §7.1): 27 bytes and an address, which is empty or
+    /// `localhost` or at most that of IPv6.
+    pub(super) const fn is_forward(self, len: u32) -> bool {
+        len >= self.packet(27) && len <= self.packet(27 + 45) && self.is_packet(len)
     }
 
     /// The next multiple of the block, which is a power of two.
