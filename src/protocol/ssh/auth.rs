@@ -283,7 +283,9 @@ impl Auth {
         let kinds = self.kinds(sizes, succeeded);
         let Some((&last, _)) = kinds.split_last() else { return blank };
         let tried = |kind: &&Kind| matches!(kind, Kind::Refused | Kind::Signed | Kind::Password | Kind::Either | Kind::Questions);
-        let clear = !kinds.contains(&Kind::Unclear);
+        // How often questions were asked for does not show where that is as long as an answer.
+        let blurred = |(kind, exchange): (&Kind, &Exchange)| *kind == Kind::Questions && self.is_padded(exchange, sizes);
+        let clear = !kinds.contains(&Kind::Unclear) && !std::iter::zip(&kinds, &self.exchanges).any(blurred);
         let bare = succeeded && kinds == [Kind::None];
         let method = match last {
             _ if !clear && !matches!(last, Kind::Signed | Kind::Password | Kind::Answers) => None,
@@ -362,21 +364,27 @@ impl Auth {
                 None if self.client == Client::Other && sizes.payloads(exchange.request).1 <= 80 => Kind::Unclear,
                 Some(Kind::Asked) => Kind::Signed,
                 Some(Kind::Questions) => Kind::Answers,
-                Some(Kind::Answers) if self.answers_again(i, &kinds, user, sizes) => Kind::Answers,
-                before => self.kind(exchange, next, user, sizes, before.is_some(), succeeded && last),
+                Some(Kind::Answers) if self.answers_again(i, user, sizes) => Kind::Answers,
+                before => {
+                    let last_but_one = i + 2 == self.exchanges.len();
+                    self.kind(exchange, next, user, sizes, before.is_some(), succeeded && last, last_but_one)
+                }
             });
         }
         kinds
     }
 
+    /// Whether a request is as OpenSSH pads passwords and answers.
+    fn is_padded(&self, exchange: &Exchange, sizes: Sizes) -> bool {
+        self.client == Client::OpenSsh && sizes.is_padded_to_64(exchange.request)
+    }
+
     /// Whether the server asked once more, and this answers it.
-    fn answers_again(&self, i: usize, kinds: &[Kind], user: (u32, u32), sizes: Sizes) -> bool {
+    fn answers_again(&self, i: usize, user: (u32, u32), sizes: Sizes) -> bool {
         let Some(exchange) = self.exchanges.get(i) else { return false };
         if self.client == Client::OpenSsh {
-            // Refused answers are followed by a request for other questions, which is not padded.
-            let asks = std::iter::zip(kinds, &self.exchanges)
-                .any(|(kind, asks)| *kind == Kind::Questions && asks.request == exchange.request);
-            return sizes.is_padded_to_64(exchange.request) && !asks;
+            // Refused answers are followed by a request for other questions, which is not padded, or not told apart.
+            return sizes.is_padded_to_64(exchange.request);
         }
         let answer = |i: usize| self.exchanges.get(i).map(|exchange| exchange.answer);
         !self.is_questions(exchange, user, sizes) && i >= 2 && answer(i - 1) != answer(0)
@@ -400,6 +408,7 @@ impl Auth {
         sizes: Sizes,
         after_none: bool,
         admitted: bool,
+        last_but_one: bool,
     ) -> Kind {
         let request = sizes.payloads(exchange.request);
         let answer = sizes.payloads(exchange.answer);
@@ -409,12 +418,18 @@ impl Auth {
         if !admitted && answer.1 >= SHORTEST_PK_OK && overlap(request, asked) && signs {
             return Kind::Asked;
         }
-        let questions = self.is_questions(exchange, user, sizes);
-        if questions && !admitted && !(self.client == Client::OpenSsh && padded && next.is_none()) {
+        if !admitted && self.is_questions(exchange, user, sizes) {
             // A password of 15 letters is as long; what follows a question is an answer, and OpenSSH pads passwords.
-            let answered = next.is_some_and(|next| next.request != exchange.request);
-            if (self.client == Client::OpenSsh && !padded) || answered {
-                return Kind::Questions;
+            match (self.client, next) {
+                (Client::OpenSsh, _) if !padded => return Kind::Questions,
+                // Padded for all that: the user's name makes it so. A refused password is slower, and refused as the next one is.
+                (Client::OpenSsh, Some(next)) if exchange.wait < SLOW_REFUSAL && !last_but_one => {
+                    return if next.answer == exchange.answer { Kind::Either } else { Kind::Questions };
+                }
+                (Client::OpenSsh, Some(_)) if exchange.wait < SLOW_REFUSAL => return Kind::Unclear,
+                (Client::OpenSsh, _) => {}
+                (_, Some(next)) if next.request != exchange.request => return Kind::Questions,
+                _ => {}
             }
         }
         let key = is_key(request, user);

@@ -26,6 +26,9 @@ use crate::{
 /// What a server writes at once passes within this time; what a command prints comes later, since it has to start first.
 const ONE_WRITE: Span = Span::from_millis(2);
 
+/// Less than this, of a client that is not OpenSSH, may be a command and requests of the client's own making.
+const LEAST_FOREIGN: u32 = 256;
+
 /// What a session turned out to be for, as far as its opening tells. All of it is inferred.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Activity {
@@ -55,6 +58,8 @@ enum Stage {
     Auth,
     /// The client opens its channel: bytes of its flight so far.
     Opening { flight: u32 },
+    /// The client sent one packet: that there will be no session, or ports for the server first.
+    Perhaps { forwarding: Option<bool> },
     /// The server answers that.
     Confirming,
     /// The client asks for a terminal, a shell, a command: bytes of its flight so far.
@@ -75,7 +80,12 @@ pub(super) struct Login {
     stage: Stage,
     client_packets: u32,
     openssh_server: bool,
+    openssh_client: bool,
+    /// What was opened may also be ports on the server and no session.
+    blurred: bool,
     activity: Activity,
+    /// Bytes of what was asked of the session.
+    requested: u32,
 }
 
 impl Login {
@@ -85,6 +95,9 @@ impl Login {
             stage: Stage::Auth,
             client_packets: 0,
             openssh_server: false,
+            openssh_client: false,
+            blurred: false,
+            requested: 0,
             activity: Activity { purpose: None, remote_forwarding: None, agent_forwarding: None },
         }
     }
@@ -92,6 +105,11 @@ impl Login {
     /// Who the server says it is: OpenSSH adds a WINDOW_ADJUST to its answer.
     pub(super) const fn set_openssh_server(&mut self, is_openssh: bool) {
         self.openssh_server = is_openssh;
+    }
+
+    /// Who the client says it is: OpenSSH opens a session and rules out others at once, and nobody else rules them out.
+    pub(super) const fn set_openssh_client(&mut self, is_openssh: bool) {
+        self.openssh_client = is_openssh;
     }
 
     /// Bytes are missing, or there are no lengths to go by: all that can be known from here on is that it is over. The rest
@@ -113,13 +131,21 @@ impl Login {
     /// What the session is for; `None` before that is known.
     pub(super) fn activity(&self) -> Option<Activity> {
         let purpose = match (self.stage, self.activity.purpose) {
+            (Stage::Perhaps { forwarding }, _) => {
+                let purpose = if forwarding == Some(true) { None } else { Some(Purpose::NoSession) };
+                return Some(Activity { purpose, remote_forwarding: forwarding, agent_forwarding: None });
+            }
             (Stage::Over(_), Some(Purpose::NoSession)) => Some(Purpose::NoSession),
-            (Stage::Over(Terminal::Open), _) => Some(Purpose::Terminal),
-            (Stage::Over(Terminal::Absent), _) => Some(Purpose::Command),
+            // Others than OpenSSH ask for what is their own, too.
+            (Stage::Over(Terminal::Open), _) if self.openssh_client || self.requested >= LEAST_FOREIGN => Some(Purpose::Terminal),
+            (Stage::Over(Terminal::Absent), _) if !self.blurred => Some(Purpose::Command),
             _ => None,
         };
+        // Behind ports alone there is no terminal.
+        let remote_forwarding =
+            if purpose == Some(Purpose::Terminal) && self.blurred { Some(false) } else { self.activity.remote_forwarding };
         let agent_forwarding = self.activity.agent_forwarding.filter(|_| purpose == Some(Purpose::Terminal));
-        purpose.map(|_| Activity { purpose, agent_forwarding, ..self.activity })
+        purpose.map(|_| Activity { purpose, remote_forwarding, agent_forwarding })
     }
 
     /// What the server's last record is about, where the client answers it by itself.
@@ -152,15 +178,24 @@ impl Login {
             (Stage::Opening { flight }, Side::Client) => Stage::Opening { flight: flight.saturating_add(len) },
             (Stage::Opening { flight: 0 }, Side::Server) => self.stage,
             (Stage::Opening { flight }, Side::Server) => self.opened(flight, sizes),
+            (Stage::Perhaps { forwarding }, Side::Client) => self.opened_after(forwarding, len, sizes),
             (Stage::Confirming, Side::Server) => Stage::Confirming,
             (Stage::Confirming, Side::Client) => {
                 // The agent is lent before a terminal is asked for, which takes more than the names of its modes.
                 let lent = len == sizes.packet(payload::AGENT);
                 self.activity.agent_forwarding =
                     (record.exact && (lent || len >= sizes.packet(payload::USUAL_PTY))).then_some(lent);
+                // Where only ports were opened, what the client sends now accepts a channel to one of them.
+                if self.blurred && len != sizes.packet(payload::OPEN_CONFIRMATION) {
+                    (self.blurred, self.activity.remote_forwarding) = (false, Some(false));
+                }
+                self.requested = len;
                 Stage::Requesting { flight: len }
             }
-            (Stage::Requesting { flight }, Side::Client) => Stage::Requesting { flight: flight.saturating_add(len) },
+            (Stage::Requesting { flight }, Side::Client) => {
+                self.requested = flight.saturating_add(len);
+                Stage::Requesting { flight: self.requested }
+            }
             (Stage::Requesting { flight }, Side::Server) => self.answered(flight, 0, record, sizes),
             (Stage::Answering { flight, answer, time }, Side::Server) => {
                 let one_write = record.time - time <= ONE_WRITE;
@@ -184,20 +219,41 @@ impl Login {
     /// What the client opened with a flight of this length: a session, or that there will be none, or ports on the server first.
     fn opened(&mut self, flight: u32, sizes: Sizes) -> Stage {
         let (open, none) = (sizes.packet(payload::OPEN_SESSION), sizes.packet(payload::NO_MORE_SESSIONS));
-        let forwards = |rest: Option<u32>| rest.is_some_and(|rest| sizes.is_forward(rest));
-        let (purpose, remote_forwarding) = if flight == none {
-            (Some(Purpose::NoSession), false)
+        let forwards = |rest: Option<u32>| self.openssh_client && rest.is_some_and(|rest| sizes.is_forward(rest));
+        let alone = self.openssh_client && (flight == none || forwards(Some(flight)));
+        let (purpose, remote_forwarding) = if alone {
+            let forwarding = match (flight == none, forwards(Some(flight))) {
+                (true, true) => None,
+                (_, forwards) => Some(forwards),
+            };
+            return Stage::Perhaps { forwarding };
         } else if flight == open || flight == open + none {
-            (None, false)
+            self.blurred = flight != open && forwards(flight.checked_sub(none));
+            let before = self.activity.remote_forwarding == Some(true);
+            self.blurred &= !before;
+            (None, (!self.blurred).then_some(before))
         } else if forwards(flight.checked_sub(open + none)) {
-            (None, true)
+            (None, Some(true))
         } else if forwards(flight.checked_sub(none)) {
-            (Some(Purpose::NoSession), true)
+            (Some(Purpose::NoSession), Some(true))
         } else {
             return Stage::Over(Terminal::Unknown);
         };
-        self.activity = Activity { purpose, remote_forwarding: Some(remote_forwarding), agent_forwarding: None };
+        self.activity = Activity { purpose, remote_forwarding, agent_forwarding: None };
         if purpose.is_some() { Stage::Over(Terminal::Absent) } else { Stage::Confirming }
+    }
+
+    /// More of the client, after a packet that ruled out sessions or asked for ports: the session, or that there will be none.
+    fn opened_after(&mut self, forwarding: Option<bool>, len: u32, sizes: Sizes) -> Stage {
+        let (open, none) = (sizes.packet(payload::OPEN_SESSION), sizes.packet(payload::NO_MORE_SESSIONS));
+        let session = len == open + none || (open != none && len == open);
+        if session && forwarding != Some(false) {
+            self.activity.remote_forwarding = Some(true);
+            return Stage::Opening { flight: len };
+        }
+        self.activity.remote_forwarding = forwarding;
+        self.activity.purpose = Some(Purpose::NoSession);
+        Stage::Over(Terminal::Absent)
     }
 
     /// More of the server's answer. Its packets may come one by one, so their sum waits for what follows.
@@ -249,6 +305,7 @@ mod tests {
         let sizes = Sizes::of(cipher, mac, "none").unwrap();
         let mut login = Login::new();
         login.set_openssh_server(openssh_server);
+        login.set_openssh_client(openssh_server);
         for (i, &len) in lens.iter().enumerate() {
             let side = if len > 0 { Side::Client } else { Side::Server };
             // Records of one side that follow each other came in one segment.
@@ -296,7 +353,8 @@ mod tests {
 
     #[test]
     fn a_tunnel_has_no_terminal_and_a_gap_no_answer() {
-        assert_eq!(terminal(CHACHA, true, &[44, -44, 60, -100, 140, -28, 60, -412]), Some(Terminal::Absent));
+        assert_eq!(terminal(CHACHA, true, &[44, -44, 60, -100, 140, -28, 60, -412, 36]), Some(Terminal::Absent));
+        assert_eq!(terminal(CHACHA, true, &[44, -44, 60, -100, 140, -28, 68, 60, -412]), Some(Terminal::Absent));
         let sizes = Sizes::of(CHACHA.0, CHACHA.1, "none").unwrap();
         let mut login = Login::new();
         login.give_up();

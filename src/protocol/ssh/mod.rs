@@ -296,6 +296,7 @@ impl Ssh {
         let server = version(&self.halves.server.banner);
         if let Some(line) = &self.halves.client.banner {
             self.inferred.auth.set_client(line);
+            self.inferred.login.set_openssh_client(openssh_version(line).is_some());
         }
         self.inferred.login.set_openssh_server(server.is_some());
         let capable = |version: Option<(u32, u32)>| version.is_some_and(|version| version >= FIRST_OBFUSCATING);

@@ -39,6 +39,8 @@ pub(super) mod payload {
     pub(in crate::protocol::ssh) const CHANNEL_KEEPALIVE: u32 = 31;
     /// CHANNEL_REQUEST "shell" with want-reply.
     pub(in crate::protocol::ssh) const SHELL: u32 = 15;
+    /// CHANNEL_OPEN_CONFIRMATION: type, two channels, window, packet size.
+    pub(in crate::protocol::ssh) const OPEN_CONFIRMATION: u32 = 17;
     /// CHANNEL_REQUEST "auth-agent-req@openssh.com".
     pub(in crate::protocol::ssh) const AGENT: u32 = 36;
     /// CHANNEL_REQUEST "pty-req" with a dozen modes; programs name several dozens.
@@ -116,10 +118,10 @@ impl Sizes {
         len > rest && (len - rest).is_multiple_of(64)
     }
 
-    /// Whether this is the length of a GLOBAL_REQUEST "tcpip-forward" (RFC 4254 §7.1): 27 bytes and an address, which is empty or
-    /// `localhost` or at most that of IPv6.
+    /// Whether this is the length of a GLOBAL_REQUEST "tcpip-forward" (RFC 4254 §7.1): 27 bytes and an address, `localhost` or from
+    /// that of IPv4 to the longest of IPv6.
     pub(super) const fn is_forward(self, len: u32) -> bool {
-        len >= self.packet(27) && len <= self.packet(27 + 45) && self.is_packet(len)
+        len >= self.packet(27 + 7) && len <= self.packet(27 + 45) && self.is_packet(len)
     }
 
     /// The next multiple of the block, which is a power of two.
