@@ -1,6 +1,6 @@
 //! The decoder of one session, whatever its protocol: told apart by the first bytes.
 
-use super::{Standing, identify, rdp, rdp::Rdp, ssh, ssh::Ssh, vnc, vnc::Vnc};
+use super::{Standing, identify, rdp, rdp::Rdp, rlogin, rlogin::Rlogin, ssh, ssh::Ssh, telnet, telnet::Telnet, vnc, vnc::Vnc};
 use crate::{
     cue::Cue,
     flow::{Data, PerSide, Side},
@@ -16,6 +16,10 @@ pub enum Protocol {
     Rdp,
     /// VNC, the remote framebuffer protocol.
     Vnc,
+    /// Telnet.
+    Telnet,
+    /// rlogin.
+    Rlogin,
 }
 
 impl Protocol {
@@ -26,6 +30,8 @@ impl Protocol {
             Self::Ssh => "ssh",
             Self::Rdp => "rdp",
             Self::Vnc => "vnc",
+            Self::Telnet => "telnet",
+            Self::Rlogin => "rlogin",
         }
     }
 }
@@ -39,6 +45,10 @@ pub enum Facts {
     Rdp(Box<rdp::Facts>),
     /// Of VNC.
     Vnc(Box<vnc::Facts>),
+    /// Of Telnet.
+    Telnet(Box<telnet::Facts>),
+    /// Of rlogin.
+    Rlogin(Box<rlogin::Facts>),
 }
 
 impl Facts {
@@ -49,6 +59,8 @@ impl Facts {
             Self::Ssh(_) => Protocol::Ssh,
             Self::Rdp(_) => Protocol::Rdp,
             Self::Vnc(_) => Protocol::Vnc,
+            Self::Telnet(_) => Protocol::Telnet,
+            Self::Rlogin(_) => Protocol::Rlogin,
         }
     }
 }
@@ -62,7 +74,11 @@ impl Facts {
             }
         };
         match self {
-            Self::Ssh(_) => {}
+            Self::Ssh(_) | Self::Telnet(_) => {}
+            Self::Rlogin(facts) => {
+                bytes("user", &mut facts.client_user);
+                bytes("user", &mut facts.server_user);
+            }
             Self::Rdp(facts) => {
                 bytes("cookie", &mut facts.cookie);
                 bytes("token", &mut facts.routing_token);
@@ -91,6 +107,10 @@ pub enum Decoder {
     Rdp(Box<Rdp>),
     /// VNC.
     Vnc(Box<Vnc>),
+    /// Telnet.
+    Telnet(Box<Telnet>),
+    /// rlogin.
+    Rlogin(Box<Rlogin>),
 }
 
 impl Decoder {
@@ -114,6 +134,8 @@ impl Decoder {
             Self::Ssh(ssh) => ssh.standing(),
             Self::Rdp(rdp) => rdp.standing(),
             Self::Vnc(vnc) => vnc.standing(),
+            Self::Telnet(telnet) => telnet.standing(),
+            Self::Rlogin(rlogin) => rlogin.standing(),
         }
     }
 
@@ -125,6 +147,8 @@ impl Decoder {
             Self::Ssh(ssh) => ssh.lengths_known(),
             Self::Rdp(rdp) => rdp.keys_known(),
             Self::Vnc(vnc) => vnc.keys_known(),
+            Self::Telnet(telnet) => telnet.keys_known(),
+            Self::Rlogin(rlogin) => rlogin.keys_known(),
         }
     }
 
@@ -139,7 +163,7 @@ impl Decoder {
     pub const fn is_unreadable(&self) -> bool {
         match self {
             Self::Ssh(ssh) => ssh.is_unreadable(),
-            Self::Unread(_) | Self::Rdp(_) | Self::Vnc(_) => false,
+            _ => false,
         }
     }
 
@@ -148,7 +172,7 @@ impl Decoder {
     pub const fn is_settled(&self) -> bool {
         match self {
             Self::Ssh(ssh) => ssh.is_settled(),
-            Self::Unread(_) | Self::Rdp(_) | Self::Vnc(_) => false,
+            _ => false,
         }
     }
 
@@ -157,16 +181,16 @@ impl Decoder {
     pub const fn reads_bytes(&self) -> bool {
         match self {
             Self::Ssh(ssh) => ssh.reads_bytes(),
-            Self::Unread(_) | Self::Rdp(_) | Self::Vnc(_) => true,
+            _ => true,
         }
     }
 
     /// Whether what was said shows that client and server are the other way round; asked once, it swaps its own roles.
     pub fn take_role_swap(&mut self) -> bool {
         match self {
-            Self::Unread(_) | Self::Rdp(_) => false,
             Self::Ssh(ssh) => ssh.take_role_swap(),
             Self::Vnc(vnc) => vnc.take_role_swap(),
+            _ => false,
         }
     }
 
@@ -174,7 +198,7 @@ impl Decoder {
     #[must_use]
     pub fn roles_known(&self) -> bool {
         match self {
-            Self::Unread(_) => false,
+            Self::Unread(_) | Self::Telnet(_) | Self::Rlogin(_) => false,
             Self::Ssh(ssh) => ssh.roles_known(),
             Self::Rdp(rdp) => rdp.roles_known(),
             Self::Vnc(vnc) => vnc.roles_known(),
@@ -189,6 +213,8 @@ impl Decoder {
             Self::Ssh(ssh) => Facts::Ssh(Box::new(ssh.facts())),
             Self::Rdp(rdp) => Facts::Rdp(Box::new(rdp.facts())),
             Self::Vnc(vnc) => Facts::Vnc(Box::new(vnc.facts())),
+            Self::Telnet(telnet) => Facts::Telnet(Box::new(telnet.facts())),
+            Self::Rlogin(rlogin) => Facts::Rlogin(Box::new(rlogin.facts())),
         })
     }
 
@@ -199,6 +225,8 @@ impl Decoder {
                 *self = match identify::protocol(data.bytes, side) {
                     Some(Protocol::Rdp) => Self::Rdp(Box::default()),
                     Some(Protocol::Vnc) => Self::Vnc(Box::default()),
+                    Some(Protocol::Telnet) => Self::Telnet(Box::default()),
+                    Some(Protocol::Rlogin) => Self::Rlogin(Box::default()),
                     Some(Protocol::Ssh) | None => Self::Ssh(Ssh::new(*from_start)),
                 };
                 self.on_data(side, data, rtt, cues);
@@ -206,6 +234,8 @@ impl Decoder {
             Self::Ssh(ssh) => ssh.on_data(side, data, rtt, cues),
             Self::Rdp(rdp) => rdp.on_data(side, data, cues),
             Self::Vnc(vnc) => vnc.on_data(side, data, cues),
+            Self::Telnet(telnet) => telnet.on_data(side, data, cues),
+            Self::Rlogin(rlogin) => rlogin.on_data(side, data, cues),
         }
     }
 
@@ -219,6 +249,8 @@ impl Decoder {
             Self::Ssh(ssh) => ssh.on_gap(side, cues),
             Self::Rdp(rdp) => rdp.on_gap(side),
             Self::Vnc(vnc) => vnc.on_gap(side),
+            Self::Telnet(telnet) => telnet.on_gap(side),
+            Self::Rlogin(rlogin) => rlogin.on_gap(),
         }
     }
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     output::escape,
-    protocol::{Facts, rdp, ssh, tls, vnc},
+    protocol::{Facts, rdp, rlogin, ssh, telnet, tls, vnc},
 };
 
 /// By protocol.
@@ -15,6 +15,8 @@ pub(super) enum DetailsRecord<'a> {
     Ssh(SshRecord<'a>),
     Rdp(RdpRecord),
     Vnc(VncRecord),
+    Telnet(TelnetRecord),
+    Rlogin(RloginRecord),
 }
 
 impl<'a> DetailsRecord<'a> {
@@ -23,6 +25,8 @@ impl<'a> DetailsRecord<'a> {
             Facts::Ssh(facts) => Self::Ssh(SshRecord::new(facts, obfuscated)),
             Facts::Rdp(facts) => Self::Rdp(RdpRecord::new(facts)),
             Facts::Vnc(facts) => Self::Vnc(VncRecord::new(facts)),
+            Facts::Telnet(facts) => Self::Telnet(TelnetRecord::new(facts)),
+            Facts::Rlogin(facts) => Self::Rlogin(RloginRecord::new(facts)),
         }
     }
 }
@@ -182,6 +186,52 @@ impl VncRecord {
             desktop_height: facts.size.map(|size| size.1),
             shared: facts.shared,
             tls_version: facts.tls.as_ref().and_then(tls_version),
+        }
+    }
+}
+
+/// Of a `telnet` session.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct TelnetRecord {
+    /// How the client sends what is typed, as was last agreed on: `character` by character, or `line` by line, which hides the keys.
+    #[schemars(extend("enum" = ["character", "line"]))]
+    mode: &'static str,
+    /// Type of the client's terminal, escaped; null where it was not told.
+    terminal_type: Option<String>,
+    /// Characters in a line of the client's window; null where they were not told.
+    columns: Option<u16>,
+    /// Lines of the client's window; null where they were not told.
+    rows: Option<u16>,
+}
+
+impl TelnetRecord {
+    fn new(facts: &telnet::Facts) -> Self {
+        Self {
+            mode: facts.mode.name(),
+            terminal_type: facts.terminal_type.as_deref().map(escape::text),
+            columns: facts.window.map(|window| window.columns),
+            rows: facts.window.map(|window| window.rows),
+        }
+    }
+}
+
+/// Of an `rlogin` session.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct RloginRecord {
+    /// The user's name at the client, escaped; null where it was not captured.
+    client_user: Option<String>,
+    /// The user's name at the server, escaped; null where it was not captured.
+    server_user: Option<String>,
+    /// Type and speed of the client's terminal, such as `xterm/38400`, escaped; null where they were not captured.
+    terminal: Option<String>,
+}
+
+impl RloginRecord {
+    fn new(facts: &rlogin::Facts) -> Self {
+        Self {
+            client_user: facts.client_user.as_deref().map(escape::text),
+            server_user: facts.server_user.as_deref().map(escape::text),
+            terminal: facts.terminal.as_deref().map(escape::text),
         }
     }
 }
