@@ -1,6 +1,9 @@
 //! The decoder of one session, whatever its protocol: told apart by the first bytes.
 
-use super::{Standing, identify, rdp, rdp::Rdp, rlogin, rlogin::Rlogin, ssh, ssh::Ssh, telnet, telnet::Telnet, vnc, vnc::Vnc};
+use super::{
+    Standing, families, families::Families, identify, rdp, rdp::Rdp, rlogin, rlogin::Rlogin, ssh, ssh::Ssh, telnet,
+    telnet::Telnet, vnc, vnc::Vnc,
+};
 use crate::{
     cue::Cue,
     flow::{Data, PerSide, Side},
@@ -20,20 +23,8 @@ pub enum Protocol {
     Telnet,
     /// rlogin.
     Rlogin,
-}
-
-impl Protocol {
-    /// The name in records.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Ssh => "ssh",
-            Self::Rdp => "rdp",
-            Self::Vnc => "vnc",
-            Self::Telnet => "telnet",
-            Self::Rlogin => "rlogin",
-        }
-    }
+    /// One of the products in the table of families.
+    Family,
 }
 
 /// What was read of a session in clear.
@@ -49,18 +40,21 @@ pub enum Facts {
     Telnet(Box<telnet::Facts>),
     /// Of rlogin.
     Rlogin(Box<rlogin::Facts>),
+    /// Of a product in the table of families.
+    Family(Box<families::Facts>),
 }
 
 impl Facts {
-    /// The protocol that they are of.
+    /// The protocol that they are of, as records name it.
     #[must_use]
-    pub const fn protocol(&self) -> Protocol {
+    pub fn protocol(&self) -> &'static str {
         match self {
-            Self::Ssh(_) => Protocol::Ssh,
-            Self::Rdp(_) => Protocol::Rdp,
-            Self::Vnc(_) => Protocol::Vnc,
-            Self::Telnet(_) => Protocol::Telnet,
-            Self::Rlogin(_) => Protocol::Rlogin,
+            Self::Ssh(_) => "ssh",
+            Self::Rdp(_) => "rdp",
+            Self::Vnc(_) => "vnc",
+            Self::Telnet(_) => "telnet",
+            Self::Rlogin(_) => "rlogin",
+            Self::Family(facts) => &facts.mark.protocol,
         }
     }
 }
@@ -91,6 +85,7 @@ impl Facts {
                 bytes("desktop", &mut facts.desktop_name);
                 facts.tls.iter_mut().for_each(|tls| bytes("host", &mut tls.server_name));
             }
+            Self::Family(facts) => facts.tls.iter_mut().for_each(|tls| bytes("host", &mut tls.server_name)),
         }
     }
 }
@@ -111,6 +106,8 @@ pub enum Decoder {
     Telnet(Box<Telnet>),
     /// rlogin.
     Rlogin(Box<Rlogin>),
+    /// A product in the table of families.
+    Family(Box<Families>),
 }
 
 impl Decoder {
@@ -136,6 +133,7 @@ impl Decoder {
             Self::Vnc(vnc) => vnc.standing(),
             Self::Telnet(telnet) => telnet.standing(),
             Self::Rlogin(rlogin) => rlogin.standing(),
+            Self::Family(families) => families.standing(),
         }
     }
 
@@ -143,7 +141,7 @@ impl Decoder {
     #[must_use]
     pub fn keys_known(&self) -> bool {
         match self {
-            Self::Unread(_) => false,
+            Self::Unread(_) | Self::Family(_) => false,
             Self::Ssh(ssh) => ssh.lengths_known(),
             Self::Rdp(rdp) => rdp.keys_known(),
             Self::Vnc(vnc) => vnc.keys_known(),
@@ -198,7 +196,7 @@ impl Decoder {
     #[must_use]
     pub fn roles_known(&self) -> bool {
         match self {
-            Self::Unread(_) | Self::Telnet(_) | Self::Rlogin(_) => false,
+            Self::Unread(_) | Self::Telnet(_) | Self::Rlogin(_) | Self::Family(_) => false,
             Self::Ssh(ssh) => ssh.roles_known(),
             Self::Rdp(rdp) => rdp.roles_known(),
             Self::Vnc(vnc) => vnc.roles_known(),
@@ -215,6 +213,7 @@ impl Decoder {
             Self::Vnc(vnc) => Facts::Vnc(Box::new(vnc.facts())),
             Self::Telnet(telnet) => Facts::Telnet(Box::new(telnet.facts())),
             Self::Rlogin(rlogin) => Facts::Rlogin(Box::new(rlogin.facts())),
+            Self::Family(families) => Facts::Family(Box::new(families.facts()?)),
         })
     }
 
@@ -227,6 +226,7 @@ impl Decoder {
                     Some(Protocol::Vnc) => Self::Vnc(Box::default()),
                     Some(Protocol::Telnet) => Self::Telnet(Box::default()),
                     Some(Protocol::Rlogin) => Self::Rlogin(Box::default()),
+                    Some(Protocol::Family) => Self::Family(Box::default()),
                     Some(Protocol::Ssh) | None => Self::Ssh(Ssh::new(*from_start)),
                 };
                 self.on_data(side, data, rtt, cues);
@@ -236,6 +236,7 @@ impl Decoder {
             Self::Vnc(vnc) => vnc.on_data(side, data, cues),
             Self::Telnet(telnet) => telnet.on_data(side, data, cues),
             Self::Rlogin(rlogin) => rlogin.on_data(side, data, cues),
+            Self::Family(families) => families.on_data(side, data),
         }
     }
 
@@ -251,6 +252,7 @@ impl Decoder {
             Self::Vnc(vnc) => vnc.on_gap(side),
             Self::Telnet(telnet) => telnet.on_gap(side),
             Self::Rlogin(rlogin) => rlogin.on_gap(),
+            Self::Family(families) => families.on_gap(),
         }
     }
 }

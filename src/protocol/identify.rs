@@ -3,7 +3,7 @@
 //! The answer has three values. "Not yet" keeps the bytes; "not ours" lets go of the flow for good, so that what is
 //! not a session costs nothing.
 
-use super::{Protocol, rdp, rlogin::Rlogin, telnet::Telnet};
+use super::{Protocol, families::Families, rdp, rlogin::Rlogin, telnet::Telnet};
 use crate::{flow::Side, wire::SeqNumber};
 
 /// The port that IANA assigned to SSH; used only where a flow's beginning was not captured.
@@ -62,8 +62,10 @@ pub(super) fn protocol(bytes: &[u8], side: Side) -> Option<Protocol> {
         Some(Protocol::Telnet)
     } else if side == Side::Client && rdp::may_begin(bytes) {
         Some(Protocol::Rdp)
+    } else if side == Side::Client && Rlogin::may_begin(bytes) {
+        Some(Protocol::Rlogin)
     } else {
-        (side == Side::Client && Rlogin::may_begin(bytes)).then_some(Protocol::Rlogin)
+        Families::may_begin(bytes, side).then_some(Protocol::Family)
     }
 }
 

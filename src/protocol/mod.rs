@@ -2,6 +2,7 @@
 
 mod bytes;
 mod decoder;
+pub mod families;
 pub mod identify;
 pub mod rdp;
 pub mod rlogin;
