@@ -1,4 +1,4 @@
-//! Telnet and rlogin through the program: what is told of each, and what is not.
+//! Telnet, rlogin and X11 through the program: what is told of each, and what is not.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 #[path = "program/pcap.rs"]
@@ -92,6 +92,37 @@ fn what_a_terminal_answers_by_itself_is_no_key() {
     }
     let records = analyze(&talk, "--keystrokes=all");
     assert_eq!(of(&records, "session")[0]["keystrokes"]["count"], json!(0));
+}
+
+/// The program opens the connection, and the keyboard is at the other end.
+#[test]
+fn in_x11_the_end_that_accepts_is_the_one_that_types() {
+    let event = |kind: u8, ms: u64| {
+        let mut event = vec![0; 32];
+        event.splice(..8, [kind, 0x5a, 0, 0, ms as u8, (ms >> 8) as u8, 0, 0]);
+        event
+    };
+    let mut talk =
+        vec![(30, true, b"l\0\x0b\0\0\0\0\0\0\0\0\0".to_vec()), (52, false, vec![1, 0, 11, 0, 0, 0, 1, 0, 9, 9, 9, 9])];
+    let mut wanted = Vec::new();
+    for nth in 0..30_u64 {
+        let (down, up) = (1_000 + nth * 210 + nth * nth % 70, 1_080 + nth * 210 + nth * nth % 90);
+        talk.extend([
+            (down, false, event(2, down)),
+            (down + 4, true, vec![0; 60]),
+            (up, false, event(3, up)),
+            (up + 4, true, vec![0; 8]),
+        ]);
+        wanted.extend(["press", "release"]);
+    }
+    let talk: Vec<_> = talk.iter().map(|(ms, from_client, bytes)| (*ms, *from_client, bytes.as_slice())).collect();
+    let records = analyze(&talk, "--keystrokes=all");
+    let session = of(&records, "session")[0].clone();
+    assert_eq!((&session["protocol"], &session["details"]["accepted"]), (&json!("x11"), &json!(true)));
+    assert_eq!((&session["client"]["port"], &session["client_evidence"]), (&json!(SERVER.1), &json!("banner")));
+    let kinds: Vec<_> = of(&records, "keystroke").iter().map(|key| key["kind"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(kinds, wanted);
+    assert_eq!(session["keystrokes"]["method"], json!("message"));
 }
 
 #[test]

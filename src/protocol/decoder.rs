@@ -2,7 +2,7 @@
 
 use super::{
     Standing, families, families::Families, identify, rdp, rdp::Rdp, rlogin, rlogin::Rlogin, ssh, ssh::Ssh, telnet,
-    telnet::Telnet, vnc, vnc::Vnc,
+    telnet::Telnet, vnc, vnc::Vnc, x11, x11::X11,
 };
 use crate::{
     cue::Cue,
@@ -23,6 +23,8 @@ pub enum Protocol {
     Telnet,
     /// rlogin.
     Rlogin,
+    /// The X Window System.
+    X11,
     /// One of the products in the table of families.
     Family,
 }
@@ -40,6 +42,8 @@ pub enum Facts {
     Telnet(Box<telnet::Facts>),
     /// Of rlogin.
     Rlogin(Box<rlogin::Facts>),
+    /// Of the X Window System.
+    X11(x11::Facts),
     /// Of a product in the table of families.
     Family(Box<families::Facts>),
 }
@@ -54,6 +58,7 @@ impl Facts {
             Self::Vnc(_) => "vnc",
             Self::Telnet(_) => "telnet",
             Self::Rlogin(_) => "rlogin",
+            Self::X11(_) => "x11",
             Self::Family(facts) => &facts.mark.protocol,
         }
     }
@@ -68,7 +73,7 @@ impl Facts {
             }
         };
         match self {
-            Self::Ssh(_) | Self::Telnet(_) => {}
+            Self::Ssh(_) | Self::Telnet(_) | Self::X11(_) => {}
             Self::Rlogin(facts) => {
                 bytes("user", &mut facts.client_user);
                 bytes("user", &mut facts.server_user);
@@ -106,6 +111,8 @@ pub enum Decoder {
     Telnet(Box<Telnet>),
     /// rlogin.
     Rlogin(Box<Rlogin>),
+    /// The X Window System.
+    X11(Box<X11>),
     /// A product in the table of families.
     Family(Box<Families>),
 }
@@ -133,6 +140,7 @@ impl Decoder {
             Self::Vnc(vnc) => vnc.standing(),
             Self::Telnet(telnet) => telnet.standing(),
             Self::Rlogin(rlogin) => rlogin.standing(),
+            Self::X11(x11) => x11.standing(),
             Self::Family(families) => families.standing(),
         }
     }
@@ -147,13 +155,14 @@ impl Decoder {
             Self::Vnc(vnc) => vnc.keys_known(),
             Self::Telnet(telnet) => telnet.keys_known(),
             Self::Rlogin(rlogin) => rlogin.keys_known(),
+            Self::X11(x11) => x11.keys_known(),
         }
     }
 
     /// Whether the protocol shows keys on their way down and up, and not what a terminal makes of them.
     #[must_use]
     pub const fn shows_releases(&self) -> bool {
-        matches!(self, Self::Rdp(_) | Self::Vnc(_))
+        matches!(self, Self::Rdp(_) | Self::Vnc(_) | Self::X11(_))
     }
 
     /// Whether nothing of an SSH session can be told apart any more.
@@ -188,6 +197,7 @@ impl Decoder {
         match self {
             Self::Ssh(ssh) => ssh.take_role_swap(),
             Self::Vnc(vnc) => vnc.take_role_swap(),
+            Self::X11(x11) => x11.take_role_swap(),
             _ => false,
         }
     }
@@ -200,6 +210,7 @@ impl Decoder {
             Self::Ssh(ssh) => ssh.roles_known(),
             Self::Rdp(rdp) => rdp.roles_known(),
             Self::Vnc(vnc) => vnc.roles_known(),
+            Self::X11(x11) => x11.roles_known(),
         }
     }
 
@@ -213,6 +224,7 @@ impl Decoder {
             Self::Vnc(vnc) => Facts::Vnc(Box::new(vnc.facts())),
             Self::Telnet(telnet) => Facts::Telnet(Box::new(telnet.facts())),
             Self::Rlogin(rlogin) => Facts::Rlogin(Box::new(rlogin.facts())),
+            Self::X11(x11) => Facts::X11(x11.facts()),
             Self::Family(families) => Facts::Family(Box::new(families.facts()?)),
         })
     }
@@ -226,6 +238,7 @@ impl Decoder {
                     Some(Protocol::Vnc) => Self::Vnc(Box::default()),
                     Some(Protocol::Telnet) => Self::Telnet(Box::default()),
                     Some(Protocol::Rlogin) => Self::Rlogin(Box::default()),
+                    Some(Protocol::X11) => Self::X11(Box::default()),
                     Some(Protocol::Family) => Self::Family(Box::default()),
                     Some(Protocol::Ssh) | None => Self::Ssh(Ssh::new(*from_start)),
                 };
@@ -236,6 +249,7 @@ impl Decoder {
             Self::Vnc(vnc) => vnc.on_data(side, data, cues),
             Self::Telnet(telnet) => telnet.on_data(side, data, cues),
             Self::Rlogin(rlogin) => rlogin.on_data(side, data, cues),
+            Self::X11(x11) => x11.on_data(side, data, cues),
             Self::Family(families) => families.on_data(side, data),
         }
     }
@@ -252,6 +266,7 @@ impl Decoder {
             Self::Vnc(vnc) => vnc.on_gap(side),
             Self::Telnet(telnet) => telnet.on_gap(side),
             Self::Rlogin(rlogin) => rlogin.on_gap(),
+            Self::X11(x11) => x11.on_gap(side),
             Self::Family(families) => families.on_gap(),
         }
     }

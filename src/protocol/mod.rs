@@ -12,6 +12,7 @@ mod terminal;
 pub mod tls;
 mod turn;
 pub mod vnc;
+pub mod x11;
 
 pub use self::decoder::{Decoder, Facts, Protocol};
 

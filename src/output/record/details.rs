@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use crate::{
     output::escape,
-    protocol::{Facts, families, rdp, rlogin, ssh, telnet, tls, vnc},
+    protocol::{Facts, families, rdp, rlogin, ssh, telnet, tls, vnc, x11},
 };
 
 /// By protocol.
@@ -17,6 +17,7 @@ pub(super) enum DetailsRecord<'a> {
     Vnc(VncRecord),
     Telnet(TelnetRecord),
     Rlogin(RloginRecord),
+    X11(X11Record),
     Family(FamilyRecord<'a>),
 }
 
@@ -28,6 +29,7 @@ impl<'a> DetailsRecord<'a> {
             Facts::Vnc(facts) => Self::Vnc(VncRecord::new(facts)),
             Facts::Telnet(facts) => Self::Telnet(TelnetRecord::new(facts)),
             Facts::Rlogin(facts) => Self::Rlogin(RloginRecord::new(facts)),
+            Facts::X11(facts) => Self::X11(X11Record::new(*facts)),
             Facts::Family(facts) => Self::Family(FamilyRecord::new(facts)),
         }
     }
@@ -235,6 +237,19 @@ impl RloginRecord {
             server_user: facts.server_user.as_deref().map(escape::text),
             terminal: facts.terminal.as_deref().map(escape::text),
         }
+    }
+}
+
+/// Of an `x11` session.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct X11Record {
+    /// Whether the display let the program in; null where that was not captured.
+    accepted: Option<bool>,
+}
+
+impl X11Record {
+    const fn new(facts: x11::Facts) -> Self {
+        Self { accepted: facts.accepted }
     }
 }
 
