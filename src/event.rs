@@ -12,7 +12,6 @@ use crate::{
     },
     measure::{keystroke::Keystroke, quality::Quality},
     observation::{Counters, SessionReport},
-    protocol::Protocol,
     time::{Span, Timestamp},
 };
 
@@ -85,7 +84,7 @@ pub struct AlertEvent {
     /// Community ID of the session.
     pub community_id: String,
     /// Its application protocol.
-    pub protocol: Option<Protocol>,
+    pub protocol: Option<&'static str>,
     /// When the session began.
     pub start: Timestamp,
     /// Who claims.

@@ -140,7 +140,9 @@ fn facts(records: &[Value]) -> Vec<Value> {
         fact.remove("packets_per_s");
         // Names of people and machines, for which pseudonyms stand too.
         if let Some(details) = fact.get_mut("details").and_then(Value::as_object_mut) {
-            for name in ["cookie", "routing_token", "client_name", "tls_server_name", "desktop_name"] {
+            for name in
+                ["cookie", "routing_token", "client_name", "tls_server_name", "desktop_name", "client_user", "server_user"]
+            {
                 details.remove(name);
             }
         }

@@ -105,7 +105,7 @@ fn records(name: &str) -> Vec<Value> {
 
 /// Whether a remote desktop was recorded, which shows a key's way up and a modifier alone.
 fn is_desktop(name: &str) -> bool {
-    !name.starts_with("ssh-") && !name.starts_with("scp-")
+    name.starts_with("vnc-") || name.starts_with("rdp-")
 }
 
 /// Times of keys that went down, in order; no pastes.

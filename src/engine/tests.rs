@@ -8,7 +8,7 @@ use super::{backlog::Backlog, session::Session, *};
 use crate::{
     measure::{estimate::Distribution, keys::Keys, keystroke::Keystrokes},
     observation::{Body, IdentifiedBy, SessionReport},
-    protocol::{Facts, rdp::Rdp, ssh::Ssh, vnc::Vnc},
+    protocol::{Facts, families::Families, rdp::Rdp, rlogin::Rlogin, ssh::Ssh, telnet::Telnet, vnc::Vnc, x11::X11},
     time::Span,
     wire::LinkType,
 };
@@ -237,7 +237,13 @@ fn the_page_on_memory_is_true() {
         + 2 * heap
         + 2 * Distribution::MOST_BYTES
         + Keystrokes::MOST_BYTES.max(Keys::MOST_BYTES)
-        + Ssh::MOST_BYTES.max(Vnc::MOST_BYTES).max(Rdp::MOST_BYTES)
+        + Ssh::MOST_BYTES
+            .max(Vnc::MOST_BYTES)
+            .max(Rdp::MOST_BYTES)
+            .max(Telnet::MOST_BYTES)
+            .max(Rlogin::MOST_BYTES)
+            .max(Families::MOST_BYTES)
+            .max(X11::MOST_BYTES)
         + timers
         + 2 * (4 << 10);
     let expected = [

@@ -1,6 +1,9 @@
 //! The decoder of one session, whatever its protocol: told apart by the first bytes.
 
-use super::{Standing, identify, rdp, rdp::Rdp, ssh, ssh::Ssh, vnc, vnc::Vnc};
+use super::{
+    Standing, families, families::Families, identify, rdp, rdp::Rdp, rlogin, rlogin::Rlogin, ssh, ssh::Ssh, telnet,
+    telnet::Telnet, vnc, vnc::Vnc, x11, x11::X11,
+};
 use crate::{
     cue::Cue,
     flow::{Data, PerSide, Side},
@@ -16,18 +19,14 @@ pub enum Protocol {
     Rdp,
     /// VNC, the remote framebuffer protocol.
     Vnc,
-}
-
-impl Protocol {
-    /// The name in records.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Ssh => "ssh",
-            Self::Rdp => "rdp",
-            Self::Vnc => "vnc",
-        }
-    }
+    /// Telnet.
+    Telnet,
+    /// rlogin.
+    Rlogin,
+    /// The X Window System.
+    X11,
+    /// One of the products in the table of families.
+    Family,
 }
 
 /// What was read of a session in clear.
@@ -39,16 +38,28 @@ pub enum Facts {
     Rdp(Box<rdp::Facts>),
     /// Of VNC.
     Vnc(Box<vnc::Facts>),
+    /// Of Telnet.
+    Telnet(Box<telnet::Facts>),
+    /// Of rlogin.
+    Rlogin(Box<rlogin::Facts>),
+    /// Of the X Window System.
+    X11(x11::Facts),
+    /// Of a product in the table of families.
+    Family(Box<families::Facts>),
 }
 
 impl Facts {
-    /// The protocol that they are of.
+    /// The protocol that they are of, as records name it.
     #[must_use]
-    pub const fn protocol(&self) -> Protocol {
+    pub fn protocol(&self) -> &'static str {
         match self {
-            Self::Ssh(_) => Protocol::Ssh,
-            Self::Rdp(_) => Protocol::Rdp,
-            Self::Vnc(_) => Protocol::Vnc,
+            Self::Ssh(_) => "ssh",
+            Self::Rdp(_) => "rdp",
+            Self::Vnc(_) => "vnc",
+            Self::Telnet(_) => "telnet",
+            Self::Rlogin(_) => "rlogin",
+            Self::X11(_) => "x11",
+            Self::Family(facts) => &facts.mark.protocol,
         }
     }
 }
@@ -62,7 +73,11 @@ impl Facts {
             }
         };
         match self {
-            Self::Ssh(_) => {}
+            Self::Ssh(_) | Self::Telnet(_) | Self::X11(_) => {}
+            Self::Rlogin(facts) => {
+                bytes("user", &mut facts.client_user);
+                bytes("user", &mut facts.server_user);
+            }
             Self::Rdp(facts) => {
                 bytes("cookie", &mut facts.cookie);
                 bytes("token", &mut facts.routing_token);
@@ -75,6 +90,7 @@ impl Facts {
                 bytes("desktop", &mut facts.desktop_name);
                 facts.tls.iter_mut().for_each(|tls| bytes("host", &mut tls.server_name));
             }
+            Self::Family(facts) => facts.tls.iter_mut().for_each(|tls| bytes("host", &mut tls.server_name)),
         }
     }
 }
@@ -91,6 +107,14 @@ pub enum Decoder {
     Rdp(Box<Rdp>),
     /// VNC.
     Vnc(Box<Vnc>),
+    /// Telnet.
+    Telnet(Box<Telnet>),
+    /// rlogin.
+    Rlogin(Box<Rlogin>),
+    /// The X Window System.
+    X11(Box<X11>),
+    /// A product in the table of families.
+    Family(Box<Families>),
 }
 
 impl Decoder {
@@ -114,6 +138,10 @@ impl Decoder {
             Self::Ssh(ssh) => ssh.standing(),
             Self::Rdp(rdp) => rdp.standing(),
             Self::Vnc(vnc) => vnc.standing(),
+            Self::Telnet(telnet) => telnet.standing(),
+            Self::Rlogin(rlogin) => rlogin.standing(),
+            Self::X11(x11) => x11.standing(),
+            Self::Family(families) => families.standing(),
         }
     }
 
@@ -121,17 +149,20 @@ impl Decoder {
     #[must_use]
     pub fn keys_known(&self) -> bool {
         match self {
-            Self::Unread(_) => false,
+            Self::Unread(_) | Self::Family(_) => false,
             Self::Ssh(ssh) => ssh.lengths_known(),
             Self::Rdp(rdp) => rdp.keys_known(),
             Self::Vnc(vnc) => vnc.keys_known(),
+            Self::Telnet(telnet) => telnet.keys_known(),
+            Self::Rlogin(rlogin) => rlogin.keys_known(),
+            Self::X11(x11) => x11.keys_known(),
         }
     }
 
     /// Whether the protocol shows keys on their way down and up, and not what a terminal makes of them.
     #[must_use]
     pub const fn shows_releases(&self) -> bool {
-        matches!(self, Self::Rdp(_) | Self::Vnc(_))
+        matches!(self, Self::Rdp(_) | Self::Vnc(_) | Self::X11(_))
     }
 
     /// Whether nothing of an SSH session can be told apart any more.
@@ -139,7 +170,7 @@ impl Decoder {
     pub const fn is_unreadable(&self) -> bool {
         match self {
             Self::Ssh(ssh) => ssh.is_unreadable(),
-            Self::Unread(_) | Self::Rdp(_) | Self::Vnc(_) => false,
+            _ => false,
         }
     }
 
@@ -148,7 +179,7 @@ impl Decoder {
     pub const fn is_settled(&self) -> bool {
         match self {
             Self::Ssh(ssh) => ssh.is_settled(),
-            Self::Unread(_) | Self::Rdp(_) | Self::Vnc(_) => false,
+            _ => false,
         }
     }
 
@@ -157,16 +188,17 @@ impl Decoder {
     pub const fn reads_bytes(&self) -> bool {
         match self {
             Self::Ssh(ssh) => ssh.reads_bytes(),
-            Self::Unread(_) | Self::Rdp(_) | Self::Vnc(_) => true,
+            _ => true,
         }
     }
 
     /// Whether what was said shows that client and server are the other way round; asked once, it swaps its own roles.
     pub fn take_role_swap(&mut self) -> bool {
         match self {
-            Self::Unread(_) | Self::Rdp(_) => false,
             Self::Ssh(ssh) => ssh.take_role_swap(),
             Self::Vnc(vnc) => vnc.take_role_swap(),
+            Self::X11(x11) => x11.take_role_swap(),
+            _ => false,
         }
     }
 
@@ -174,10 +206,11 @@ impl Decoder {
     #[must_use]
     pub fn roles_known(&self) -> bool {
         match self {
-            Self::Unread(_) => false,
+            Self::Unread(_) | Self::Telnet(_) | Self::Rlogin(_) | Self::Family(_) => false,
             Self::Ssh(ssh) => ssh.roles_known(),
             Self::Rdp(rdp) => rdp.roles_known(),
             Self::Vnc(vnc) => vnc.roles_known(),
+            Self::X11(x11) => x11.roles_known(),
         }
     }
 
@@ -189,6 +222,10 @@ impl Decoder {
             Self::Ssh(ssh) => Facts::Ssh(Box::new(ssh.facts())),
             Self::Rdp(rdp) => Facts::Rdp(Box::new(rdp.facts())),
             Self::Vnc(vnc) => Facts::Vnc(Box::new(vnc.facts())),
+            Self::Telnet(telnet) => Facts::Telnet(Box::new(telnet.facts())),
+            Self::Rlogin(rlogin) => Facts::Rlogin(Box::new(rlogin.facts())),
+            Self::X11(x11) => Facts::X11(x11.facts()),
+            Self::Family(families) => Facts::Family(Box::new(families.facts()?)),
         })
     }
 
@@ -199,6 +236,10 @@ impl Decoder {
                 *self = match identify::protocol(data.bytes, side) {
                     Some(Protocol::Rdp) => Self::Rdp(Box::default()),
                     Some(Protocol::Vnc) => Self::Vnc(Box::default()),
+                    Some(Protocol::Telnet) => Self::Telnet(Box::default()),
+                    Some(Protocol::Rlogin) => Self::Rlogin(Box::default()),
+                    Some(Protocol::X11) => Self::X11(Box::default()),
+                    Some(Protocol::Family) => Self::Family(Box::default()),
                     Some(Protocol::Ssh) | None => Self::Ssh(Ssh::new(*from_start)),
                 };
                 self.on_data(side, data, rtt, cues);
@@ -206,6 +247,10 @@ impl Decoder {
             Self::Ssh(ssh) => ssh.on_data(side, data, rtt, cues),
             Self::Rdp(rdp) => rdp.on_data(side, data, cues),
             Self::Vnc(vnc) => vnc.on_data(side, data, cues),
+            Self::Telnet(telnet) => telnet.on_data(side, data, cues),
+            Self::Rlogin(rlogin) => rlogin.on_data(side, data, cues),
+            Self::X11(x11) => x11.on_data(side, data, cues),
+            Self::Family(families) => families.on_data(side, data),
         }
     }
 
@@ -219,6 +264,10 @@ impl Decoder {
             Self::Ssh(ssh) => ssh.on_gap(side, cues),
             Self::Rdp(rdp) => rdp.on_gap(side),
             Self::Vnc(vnc) => vnc.on_gap(side),
+            Self::Telnet(telnet) => telnet.on_gap(side),
+            Self::Rlogin(rlogin) => rlogin.on_gap(),
+            Self::X11(x11) => x11.on_gap(side),
+            Self::Family(families) => families.on_gap(),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! The answer has three values. "Not yet" keeps the bytes; "not ours" lets go of the flow for good, so that what is
 //! not a session costs nothing.
 
-use super::{Protocol, rdp};
+use super::{Protocol, families::Families, rdp, rlogin::Rlogin, telnet::Telnet, x11::X11};
 use crate::{flow::Side, wire::SeqNumber};
 
 /// The port that IANA assigned to SSH; used only where a flow's beginning was not captured.
@@ -58,8 +58,16 @@ pub(super) fn protocol(bytes: &[u8], side: Side) -> Option<Protocol> {
         Some(Protocol::Ssh)
     } else if begins(VNC_PREFIX) {
         Some(Protocol::Vnc)
+    } else if Telnet::may_begin(bytes) {
+        Some(Protocol::Telnet)
+    } else if side == Side::Client && rdp::may_begin(bytes) {
+        Some(Protocol::Rdp)
+    } else if side == Side::Client && Rlogin::may_begin(bytes) {
+        Some(Protocol::Rlogin)
+    } else if side == Side::Client && X11::may_begin(bytes) {
+        Some(Protocol::X11)
     } else {
-        (side == Side::Client && rdp::may_begin(bytes)).then_some(Protocol::Rdp)
+        Families::may_begin(bytes, side).then_some(Protocol::Family)
     }
 }
 

@@ -2,12 +2,17 @@
 
 mod bytes;
 mod decoder;
+pub mod families;
 pub mod identify;
 pub mod rdp;
+pub mod rlogin;
 pub mod ssh;
+pub mod telnet;
+mod terminal;
 pub mod tls;
 mod turn;
 pub mod vnc;
+pub mod x11;
 
 pub use self::decoder::{Decoder, Facts, Protocol};
 

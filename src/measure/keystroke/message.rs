@@ -10,6 +10,9 @@ use crate::{
 /// An echo this late does not show a keystroke where the terminal is unknown.
 const SURE_ECHO: Span = Span::from_millis(300);
 
+/// What erases or moves something takes this much at most, in bytes.
+const MOST_REDRAWN: u32 = 8;
+
 /// A message that may be one or several keys, not decided yet.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Message {
@@ -101,7 +104,7 @@ impl Message {
             (InputKind::Bulk, _) | (_, None) => KeyClass::Unknown,
             // Enter is answered by a line end, and then by more.
             (_, Some(OutputKind::Text)) => KeyClass::Control,
-            _ if self.output_bytes > self.input.bytes.saturating_mul(3) => KeyClass::Control,
+            _ if self.output_bytes > self.input.bytes.saturating_mul(3).max(MOST_REDRAWN) => KeyClass::Control,
             (InputKind::Char, Some(OutputKind::Echo)) => KeyClass::Char,
             (InputKind::Char, Some(OutputKind::Redraw)) => KeyClass::Edit,
             _ => KeyClass::Unknown,

@@ -7,7 +7,6 @@ use super::{ClaimRecord, EndpointRecord, FindingRecord, Head, quality::QualityRe
 use crate::{
     event::AlertEvent,
     output::{Context, escape},
-    protocol::Protocol,
 };
 
 /// An `alert` record.
@@ -64,7 +63,7 @@ impl<'a> AlertRecord<'a> {
             time: rfc3339(event.time),
             session_id: event.session.to_string(),
             community_id: &event.community_id,
-            protocol: event.protocol.map_or("unknown", Protocol::name),
+            protocol: event.protocol.unwrap_or("unknown"),
             start: rfc3339(event.start),
             client: EndpointRecord::new(event.endpoints.client, None),
             server: EndpointRecord::new(event.endpoints.server, None),

@@ -7,7 +7,7 @@ use crate::{
     flow::{PerSide, Traffic},
     observation::{SessionReport, SessionState},
     output::escape,
-    protocol::{Facts, rdp, ssh, tls, vnc},
+    protocol::{Facts, families, rdp, rlogin, ssh, telnet, tls, vnc, x11},
 };
 
 /// By protocol.
@@ -17,6 +17,10 @@ pub(super) enum DetailsRecord<'a> {
     Ssh(SshRecord<'a>),
     Rdp(RdpRecord),
     Vnc(VncRecord),
+    Telnet(TelnetRecord),
+    Rlogin(RloginRecord),
+    X11(X11Record),
+    Family(FamilyRecord<'a>),
 }
 
 impl<'a> DetailsRecord<'a> {
@@ -25,6 +29,10 @@ impl<'a> DetailsRecord<'a> {
             Facts::Ssh(facts) => Self::Ssh(SshRecord::new(facts, report)),
             Facts::Rdp(facts) => Self::Rdp(RdpRecord::new(facts)),
             Facts::Vnc(facts) => Self::Vnc(VncRecord::new(facts)),
+            Facts::Telnet(facts) => Self::Telnet(TelnetRecord::new(facts)),
+            Facts::Rlogin(facts) => Self::Rlogin(RloginRecord::new(facts)),
+            Facts::X11(facts) => Self::X11(X11Record::new(*facts)),
+            Facts::Family(facts) => Self::Family(FamilyRecord::new(facts)),
         }
     }
 }
@@ -261,6 +269,124 @@ impl VncRecord {
             desktop_height: facts.size.map(|size| size.1),
             shared: facts.shared,
             tls_version: facts.tls.as_ref().and_then(tls_version),
+        }
+    }
+}
+
+/// Of a `telnet` session.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct TelnetRecord {
+    /// How the client sends what is typed, as was last agreed on: `character` by character, or `line` by line, which hides the keys.
+    #[schemars(extend("enum" = ["character", "line"]))]
+    mode: &'static str,
+    /// Type of the client's terminal, escaped; null where it was not told.
+    terminal_type: Option<String>,
+    /// Characters in a line of the client's window; null where they were not told.
+    columns: Option<u16>,
+    /// Lines of the client's window; null where they were not told.
+    rows: Option<u16>,
+}
+
+impl TelnetRecord {
+    fn new(facts: &telnet::Facts) -> Self {
+        Self {
+            mode: facts.mode.name(),
+            terminal_type: facts.terminal_type.as_deref().map(escape::text),
+            columns: facts.window.map(|window| window.columns),
+            rows: facts.window.map(|window| window.rows),
+        }
+    }
+}
+
+/// Of an `rlogin` session.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct RloginRecord {
+    /// The user's name at the client, escaped; null where it was not captured.
+    client_user: Option<String>,
+    /// The user's name at the server, escaped; null where it was not captured.
+    server_user: Option<String>,
+    /// Type and speed of the client's terminal, such as `xterm/38400`, escaped; null where they were not captured.
+    terminal: Option<String>,
+}
+
+impl RloginRecord {
+    fn new(facts: &rlogin::Facts) -> Self {
+        Self {
+            client_user: facts.client_user.as_deref().map(escape::text),
+            server_user: facts.server_user.as_deref().map(escape::text),
+            terminal: facts.terminal.as_deref().map(escape::text),
+        }
+    }
+}
+
+/// Of an `x11` session.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct X11Record {
+    /// Whether the display let the program in; null where that was not captured.
+    accepted: Option<bool>,
+}
+
+impl X11Record {
+    const fn new(facts: x11::Facts) -> Self {
+        Self { accepted: facts.accepted }
+    }
+}
+
+/// Of a session of a product for remote access, a device or a VPN carrier.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct FamilyRecord<'a> {
+    /// Name of the product.
+    product: &'a str,
+    /// What it is for: somebody uses a machine from elsewhere, the protocol of a desktop, a device at keyboard and screen, or a carrier of
+    /// other traffic, which hides where that comes from.
+    #[schemars(extend("enum" = ["remote_control", "desktop", "ip_kvm", "vpn"]))]
+    kind: &'static str,
+    /// What it was recognised by.
+    #[schemars(extend("enum" = ["server_name", "alpn", "client_bytes", "server_bytes", "either_bytes"]))]
+    mark: &'static str,
+    /// The pattern that fits.
+    pattern: &'a str,
+    /// How sure that makes: `high` where nothing else is known to say so, `medium` for a host of the service itself, `low` for a name that
+    /// serves web pages too, or that anybody may give to a machine. It says whom the client talks to, and not what it does there.
+    #[schemars(extend("enum" = ["high", "medium", "low"]))]
+    confidence: &'static str,
+    /// Where the mark is from.
+    source: &'a str,
+    /// Whether that was looked up in the source.
+    #[schemars(extend("enum" = ["read", "second_hand", "unverified"]))]
+    source_status: &'static str,
+    /// TLS version that the server chose, such as `TLS 1.3`; null without TLS, or where it was not captured.
+    tls_version: Option<&'static str>,
+    /// Name that the client asked for in TLS, escaped; null where there was none.
+    tls_server_name: Option<String>,
+}
+
+impl<'a> FamilyRecord<'a> {
+    fn new(facts: &'a families::Facts) -> Self {
+        let mark = facts.mark;
+        Self {
+            product: &mark.name,
+            kind: match mark.kind {
+                families::Kind::RemoteControl => "remote_control",
+                families::Kind::Desktop => "desktop",
+                families::Kind::IpKvm => "ip_kvm",
+                families::Kind::Vpn => "vpn",
+            },
+            mark: mark.feature,
+            pattern: &mark.value,
+            confidence: match mark.confidence {
+                families::Confidence::High => "high",
+                families::Confidence::Medium => "medium",
+                families::Confidence::Low => "low",
+            },
+            source: &mark.source,
+            source_status: match mark.status {
+                families::Status::Read => "read",
+                families::Status::SecondHand => "second_hand",
+                families::Status::Unverified => "unverified",
+            },
+            tls_version: facts.tls.as_ref().and_then(tls_version),
+            tls_server_name: facts.tls.as_ref().and_then(|tls| tls.server_name.as_deref()).map(escape::text),
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     measure::{estimate::Quantiles, keystroke::KeystrokeSummary},
     observation::{IdentifiedBy, RoundTrips, SessionState},
     output::Context,
+    protocol::Facts,
     time::Span,
     wire::Encapsulation,
 };
@@ -109,7 +110,7 @@ impl<'a> SessionRecord<'a> {
             client_evidence: evidence(report.evidence),
             encapsulation: EncapsulationRecord::list(report.encapsulation),
             transport: transport(report.transport),
-            protocol: report.facts.as_ref().map_or("unknown", |facts| facts.protocol().name()),
+            protocol: report.facts.as_ref().map_or("unknown", Facts::protocol),
             identified_by: report.identified_by.map(identified_by),
             midstream: report.midstream,
             duplicate_of: None,

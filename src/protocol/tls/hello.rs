@@ -2,7 +2,7 @@
 
 use crate::protocol::bytes::Bytes;
 
-const CLIENT_HELLO: u8 = 1;
+pub(super) const CLIENT_HELLO: u8 = 1;
 const SERVER_HELLO: u8 = 2;
 
 const SERVER_NAME: u16 = 0;
@@ -52,6 +52,54 @@ impl ClientHello {
             _ => {}
         });
         Some(hello)
+    }
+}
+
+/// What the first segment of a client shows of its offer, without a copy: for flows that are most often of no interest.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::protocol) struct Offer<'a> {
+    /// The name that it asks for.
+    pub(in crate::protocol) server_name: Option<&'a [u8]>,
+    alpn: &'a [u8],
+    /// All of the offer was seen.
+    pub(in crate::protocol) whole: bool,
+}
+
+impl<'a> Offer<'a> {
+    /// Of bytes that begin with a TLS record; what lies behind the record is passed over.
+    pub(in crate::protocol) fn of(bytes: &'a [u8]) -> Self {
+        let mut offer = Self::default();
+        offer.whole = offer.read(Bytes(bytes)).is_some();
+        offer
+    }
+
+    /// The application protocols that it offers.
+    pub(in crate::protocol) fn alpn(&self) -> impl Iterator<Item = &'a [u8]> {
+        let mut names = Bytes(self.alpn);
+        std::iter::from_fn(move || names.part8().map(|name| name.0))
+    }
+
+    fn read(&mut self, mut rest: Bytes<'a>) -> Option<()> {
+        rest.take(5 + 4 + 2 + 32)?; // heads of record and message, version, random
+        rest.part8()?; // session identifier
+        rest.part16()?; // cipher suites
+        rest.part8()?; // compression methods
+        let mut left = usize::from(rest.u16()?);
+        while left > 0 {
+            let (kind, len) = (rest.u16()?, rest.u16()?);
+            let mut data = Bytes(rest.take(usize::from(len))?);
+            left = left.saturating_sub(4 + usize::from(len));
+            match kind {
+                SERVER_NAME => {
+                    let mut list = data.part16()?;
+                    list.u8()?;
+                    self.server_name = Some(list.part16()?.0);
+                }
+                ALPN => self.alpn = data.part16()?.0,
+                _ => {}
+            }
+        }
+        Some(())
     }
 }
 

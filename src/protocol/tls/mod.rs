@@ -9,6 +9,7 @@ mod hello;
 mod records;
 mod sizes;
 
+pub(super) use self::hello::Offer;
 use self::{
     hello::{ClientHello, ServerHello},
     records::Framer,
@@ -41,6 +42,16 @@ pub const fn version_name(version: u16) -> Option<&'static str> {
         0x0304 => "TLS 1.3",
         _ => return None,
     })
+}
+
+/// Whether a client can begin TLS like this: with the head of a handshake record that holds a ClientHello.
+#[must_use]
+pub fn may_begin(bytes: &[u8]) -> bool {
+    match *bytes {
+        [22] | [22, 3] | [22, 3, _] | [22, 3, _, _] | [22, 3, _, _, _] => true,
+        [22, 3, _, _, _, kind, ..] => kind == hello::CLIENT_HELLO,
+        _ => false,
+    }
 }
 
 /// Reader of both directions of one TLS connection.
@@ -85,6 +96,12 @@ impl Tls {
     #[must_use]
     pub const fn is_broken(&self, side: Side) -> bool {
         self.framers.get(side).is_broken()
+    }
+
+    /// Whether all that the client offers was read.
+    #[must_use]
+    pub const fn has_offered(&self) -> bool {
+        self.client.is_some()
     }
 
     /// How long the content of an encrypted record of this length is; `None` where the suite is not known.
