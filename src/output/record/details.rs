@@ -122,7 +122,7 @@ pub(super) struct ActivityRecord {
     /// Always `inferred`: nothing of it is in clear.
     basis: &'static str,
     /// `terminal`; `command`, which subsystems and file transfers are too; `none` where no session was opened, as with `ssh -N`;
-    /// null where the opening fits none of them.
+    /// `relay` where one connection was passed on instead, as with `ssh -W` and on the way of `ssh -J`; null where the opening fits none of them.
     kind: Option<&'static str>,
     /// `up` or `down`: the direction of 32 KiB or more, four times the other's or more; null with a terminal, or without that.
     bulk: Option<&'static str>,
@@ -147,6 +147,7 @@ impl ActivityRecord {
                 ssh::Purpose::Terminal => "terminal",
                 ssh::Purpose::Command => "command",
                 ssh::Purpose::NoSession => "none",
+                ssh::Purpose::Relay => "relay",
             }),
             bulk: match activity.purpose {
                 Some(ssh::Purpose::Command | ssh::Purpose::NoSession) if much(up, down) => Some("up"),

@@ -49,6 +49,8 @@ pub enum Purpose {
     Command,
     /// No session at all (`ssh -N`).
     NoSession,
+    /// No session, but one connection passed on from the start (`ssh -W`, `ssh -J`).
+    Relay,
 }
 
 /// Progress of a login, as seen from outside.
@@ -132,10 +134,11 @@ impl Login {
     pub(super) fn activity(&self) -> Option<Activity> {
         let purpose = match (self.stage, self.activity.purpose) {
             (Stage::Perhaps { forwarding }, _) => {
+                // A request for ports is never the last that a client opens with.
                 let purpose = if forwarding == Some(true) { None } else { Some(Purpose::NoSession) };
-                return Some(Activity { purpose, remote_forwarding: forwarding, agent_forwarding: None });
+                return Some(Activity { purpose, remote_forwarding: Some(forwarding == Some(true)), agent_forwarding: None });
             }
-            (Stage::Over(_), Some(Purpose::NoSession)) => Some(Purpose::NoSession),
+            (Stage::Over(_), Some(purpose)) => Some(purpose),
             // Others than OpenSSH ask for what is their own, too.
             (Stage::Over(Terminal::Open), _) if self.openssh_client || self.requested >= LEAST_FOREIGN => Some(Purpose::Terminal),
             (Stage::Over(Terminal::Absent), _) if !self.blurred => Some(Purpose::Command),
@@ -236,6 +239,9 @@ impl Login {
             (None, Some(true))
         } else if forwards(flight.checked_sub(none)) {
             (Some(Purpose::NoSession), Some(true))
+        } else if self.openssh_client && flight.checked_sub(none).is_some_and(|rest| sizes.is_relay(rest)) {
+            self.activity = Activity { purpose: Some(Purpose::Relay), remote_forwarding: Some(false), agent_forwarding: None };
+            return Stage::Over(Terminal::Unknown); // what is passed on may be typed and echoed
         } else {
             return Stage::Over(Terminal::Unknown);
         };
@@ -300,8 +306,17 @@ mod tests {
     const SHA512: (&str, &str) = ("aes128-ctr", "hmac-sha2-512");
     const GCM: (&str, &str) = ("aes128-gcm@openssh.com", "");
 
+    fn terminal(suite: (&str, &str), openssh: bool, lens: &[i32]) -> Option<Terminal> {
+        run(suite, openssh, lens).terminal()
+    }
+
+    fn activity(suite: (&str, &str), lens: &[i32]) -> (Option<Purpose>, Option<bool>, Option<bool>) {
+        let activity = run(suite, true, lens).activity().unwrap_or_default();
+        (activity.purpose, activity.remote_forwarding, activity.agent_forwarding)
+    }
+
     /// Runs a login given as record lengths: positive from the client, negative from the server.
-    fn terminal((cipher, mac): (&str, &str), openssh_server: bool, lens: &[i32]) -> Option<Terminal> {
+    fn run((cipher, mac): (&str, &str), openssh_server: bool, lens: &[i32]) -> Login {
         let sizes = Sizes::of(cipher, mac, "none").unwrap();
         let mut login = Login::new();
         login.set_openssh_server(openssh_server);
@@ -321,7 +336,33 @@ mod tests {
             };
             login.push(side, &record, sizes);
         }
-        login.terminal()
+        login
+    }
+
+    /// As recorded from OpenSSH 9.2 and 10; what was asked of them is known.
+    #[test]
+    fn what_is_opened_tells_what_for() {
+        let auth = [44, -44, 60, -100, 140, -28];
+        let chacha = |lens: &[i32]| activity(CHACHA, &[&auth[..], lens].concat());
+        assert_eq!(chacha(&[60, -280, -164]), (Some(Purpose::NoSession), Some(false), None), "-N");
+        assert_eq!(chacha(&[68, 60, -280, -192]), (Some(Purpose::NoSession), Some(true), None), "-N -R");
+        assert_eq!(chacha(&[152, -412, -44]), (Some(Purpose::Relay), Some(false), None), "-W");
+        assert_eq!(chacha(&[112, -412, -44, 52, -72, 36]), (Some(Purpose::Command), Some(false), None), "a command");
+        assert_eq!(chacha(&[68, -280, 112, -200, -28, 392, -108]), (Some(Purpose::Terminal), Some(true), None), "-R");
+        assert_eq!(chacha(&[300, 300, -412]), (None, None, None), "whatever that is");
+        let auth = [52, -52, 68, -68, 148, -100, 308, -36, 52, 68, -412, -52];
+        let gcm = |lens: &[i32]| activity(GCM, &[&auth[..], lens].concat());
+        assert_eq!(gcm(&[68, 340, 52, -36, -36, -36]), (Some(Purpose::Terminal), Some(false), Some(true)), "-A");
+        assert_eq!(gcm(&[340, 52, -36, -36, -36]), (Some(Purpose::Terminal), Some(false), Some(false)));
+    }
+
+    /// With blocks of 16 bytes a session that is opened is as long as the promise not to open one.
+    #[test]
+    fn a_client_other_than_openssh_opens_sessions() {
+        let auth = [64, -64, 96, -80, 256, -48];
+        let shell = [&auth[..], &[80, -128, -64, 432, -48, -48]].concat();
+        assert_eq!(run(("aes128-ctr", "hmac-sha2-256"), false, &shell).terminal(), Some(Terminal::Open));
+        assert_eq!(run(("aes128-ctr", "hmac-sha2-256"), true, &[&auth[..], &[80, -128]].concat()).terminal(), None);
     }
 
     /// Lengths as OpenSSH 10 sends them (`pcaps/README.md`).

@@ -19,6 +19,9 @@ const CHANNEL_DATA_HEADER: u32 = 9;
 /// The longest sequence that one key sends: function keys with modifiers, such as `ESC [ 1 5 ; 5 ~`; one more for Meta.
 const LONGEST_KEY: u32 = 8;
 
+/// Payload of a CHANNEL_OPEN "direct-tcpip" to a host of one letter, from an address of seven.
+const SHORTEST_RELAY: u32 = 53;
+
 /// Payload lengths in bytes of messages that are recognised by size.
 pub(super) mod payload {
     /// SERVICE_REQUEST and SERVICE_ACCEPT of "ssh-userauth": type, name.
@@ -118,10 +121,15 @@ impl Sizes {
         len > rest && (len - rest).is_multiple_of(64)
     }
 
-    /// Whether this is the length of a GLOBAL_REQUEST "tcpip-forward" (RFC 4254 §7.1): 27 bytes and an address, `localhost` or from
-    /// that of IPv4 to the longest of IPv6.
+    /// Whether this is the length of a GLOBAL_REQUEST "tcpip-forward" (RFC 4254 §7.1): 27 bytes and an address, from `0.0.0.0` to what
+    /// is as long as the shortest [relay](Self::is_relay).
     pub(super) const fn is_forward(self, len: u32) -> bool {
-        len >= self.packet(27 + 7) && len <= self.packet(27 + 45) && self.is_packet(len)
+        len >= self.packet(27 + 7) && self.payloads(len).1 < SHORTEST_RELAY && self.is_packet(len)
+    }
+
+    /// Whether this is the length of a CHANNEL_OPEN "direct-tcpip" (RFC 4254 §7.2): 45 bytes, a host and an address.
+    pub(super) const fn is_relay(self, len: u32) -> bool {
+        self.payloads(len).0 >= SHORTEST_RELAY && len <= self.packet(45 + 253 + 45) && self.is_packet(len)
     }
 
     /// The next multiple of the block, which is a power of two.
