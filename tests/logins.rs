@@ -1,6 +1,7 @@
 //! What is inferred of logins and of what sessions are for, against what the accounts and commands are known to have been.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
+#[expect(dead_code, reason = "not all is needed here")]
 mod program;
 
 use std::fs;

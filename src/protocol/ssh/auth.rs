@@ -143,6 +143,16 @@ enum Service {
     },
 }
 
+/// Where an exchange stands among the others.
+#[derive(Clone, Copy)]
+struct Place {
+    /// The first one tried "none".
+    after_none: bool,
+    /// It let the client in.
+    admitted: bool,
+    last_but_one: bool,
+}
+
 impl Default for Service {
     fn default() -> Self {
         Self::Wanted { early: None }
@@ -367,7 +377,10 @@ impl Auth {
                 Some(Kind::Answers) if self.answers_again(i, user, sizes) => Kind::Answers,
                 before => {
                     let last_but_one = i + 2 == self.exchanges.len();
-                    self.kind(exchange, next, user, sizes, before.is_some(), succeeded && last, last_but_one)
+                    {
+                        let place = Place { after_none: before.is_some(), admitted: succeeded && last, last_but_one };
+                        self.kind(exchange, next, user, sizes, place)
+                    }
                 }
             });
         }
@@ -406,9 +419,7 @@ impl Auth {
         next: Option<&Exchange>,
         user: (u32, u32),
         sizes: Sizes,
-        after_none: bool,
-        admitted: bool,
-        last_but_one: bool,
+        Place { after_none, admitted, last_but_one }: Place,
     ) -> Kind {
         let request = sizes.payloads(exchange.request);
         let answer = sizes.payloads(exchange.answer);

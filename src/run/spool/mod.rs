@@ -6,7 +6,7 @@
 //!                              └── Standing ◀────────┘  how far the disk, and each destination, has come
 //! ```
 //!
-//! * `NNN.spool` is a segment: frames with length, checksum and number ([`frame`]), whose first has the number in the file's name.
+//! * `NNN.spool` is a segment: frames with length, checksum and number, whose first has the number in the file's name.
 //!   A number is never used twice.
 //! * `to-HASH.json` says how far a destination has come ([`Cursor`]). It may be behind, so what follows is delivered again; an alert's
 //!   (`alert_id`, `revision`) is its key.
