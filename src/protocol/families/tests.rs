@@ -59,6 +59,16 @@ fn any_other_name_is_let_go_of_as_soon_as_it_is_seen() {
 }
 
 #[test]
+fn a_hello_without_sense_is_let_go_of_once_it_is_all_there() {
+    let body = [0x33; 508];
+    let senseless = [&[22, 3, 1, 2, 0, 1, 0, 1, 0xfc][..], &body].concat();
+    assert!(!Families::may_begin(&senseless, Side::Client));
+    assert!(Families::may_begin(senseless.get(..400).unwrap(), Side::Client), "more of it may come");
+    let of_two_records = [&[22, 3, 1, 2, 0, 1, 0, 1, 0xfd][..], &body].concat();
+    assert!(Families::may_begin(&of_two_records, Side::Client), "its last byte is in another record");
+}
+
+#[test]
 fn whatever_comes_is_bounded_and_no_panic() {
     let whole = hello(b"boot.net.anydesk.com", b"anydesk/1", 30);
     for at in 0..whole.len() {

@@ -61,7 +61,7 @@ pub(in crate::protocol) struct Offer<'a> {
     /// The name that it asks for.
     pub(in crate::protocol) server_name: Option<&'a [u8]>,
     alpn: &'a [u8],
-    /// All of the offer was seen.
+    /// Nothing more of the offer comes: it was read to its end, or all of it is there and makes no sense.
     pub(in crate::protocol) whole: bool,
 }
 
@@ -69,8 +69,15 @@ impl<'a> Offer<'a> {
     /// Of bytes that begin with a TLS record; what lies behind the record is passed over.
     pub(in crate::protocol) fn of(bytes: &'a [u8]) -> Self {
         let mut offer = Self::default();
-        offer.whole = offer.read(Bytes(bytes)).is_some();
+        offer.whole = offer.read(Bytes(bytes)).is_some() || Self::is_all_there(bytes);
         offer
+    }
+
+    /// Whether the record that the bytes begin with holds all of its message, and was seen to the end of that.
+    fn is_all_there(bytes: &[u8]) -> bool {
+        let Some(&[_, _, _, record0, record1, _, len0, len1, len2]) = bytes.first_chunk() else { return false };
+        let message = 4 + u32::from_be_bytes([0, len0, len1, len2]) as usize;
+        message <= usize::from(u16::from_be_bytes([record0, record1])) && bytes.len() - 5 >= message
     }
 
     /// The application protocols that it offers.
