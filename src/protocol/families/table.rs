@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::LazyLock};
 
 use serde::Deserialize;
 
-use crate::flow::Side;
+use crate::flow::{PerSide, Side};
 
 /// Longest name of a host (RFC 1035 §2.3.4), a little more than is allowed.
 const LONGEST_NAME: usize = 255;
@@ -90,6 +90,8 @@ pub(super) struct Table {
     names: HashMap<Vec<u8>, Vec<Mark>>,
     alpn: Vec<Mark>,
     prefixes: Vec<Prefix>,
+    /// Which bytes any of them begins with: most flows are let go of by their first.
+    first: PerSide<Vec<bool>>,
 }
 
 #[derive(Deserialize)]
@@ -168,7 +170,13 @@ impl Table {
                     "server_bytes" => &[Side::Server],
                     _ => BOTH,
                 };
-                self.prefixes.push(Prefix { sides, bytes, mark });
+                let prefix = Prefix { sides, bytes, mark };
+                for side in [Side::Client, Side::Server] {
+                    let first = self.first.get_mut(side);
+                    first.resize(256, false);
+                    first.iter_mut().zip(0..=u8::MAX).for_each(|(any, byte)| *any |= prefix.may_begin(side, &[byte]));
+                }
+                self.prefixes.push(prefix);
             }
         }
         Ok(())
@@ -198,7 +206,8 @@ impl Table {
 
     /// Whether a side can go on to be one.
     pub(super) fn may_begin(&self, side: Side, bytes: &[u8]) -> bool {
-        self.prefixes.iter().any(|prefix| prefix.may_begin(side, bytes))
+        let first = bytes.first().is_none_or(|&first| self.first.get(side).get(usize::from(first)) == Some(&true));
+        first && self.prefixes.iter().any(|prefix| prefix.may_begin(side, bytes))
     }
 }
 
