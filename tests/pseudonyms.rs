@@ -193,7 +193,8 @@ fn pseudonyms_keep_prefixes_and_ids_are_made_from_them() {
     for (a, x) in open.iter().zip(&closed) {
         for (b, y) in open.iter().zip(&closed) {
             assert_eq!((ip(a) ^ ip(b)).leading_zeros(), (ip(x) ^ ip(y)).leading_zeros());
-            let same = |path| (text(a, path) == text(b, path), text(x, path) == text(y, path));
+            // Compared as they are: what no claim names has no identity, with a key and without one.
+            let same = |path| (a.pointer(path) == b.pointer(path), x.pointer(path) == y.pointer(path));
             for path in ["/claim/identity", "/client/mac", "/session_id", "/community_id"] {
                 let (was, is) = same(path);
                 assert_eq!(was, is, "{path}");
@@ -204,6 +205,9 @@ fn pseudonyms_keep_prefixes_and_ids_are_made_from_them() {
         ["/session_id", "/community_id", "/client/ip", "/server/ip", "/client/mac", "/claim/identity", "/claim/claims_sha256"]
     {
         for ((open, closed), (again, other)) in open.iter().zip(&closed).zip(again.iter().zip(&other)) {
+            if open["claim"].is_null() && path.starts_with("/claim/") {
+                continue;
+            }
             assert_eq!(text(closed, path), text(again, path));
             assert_eq!(BTreeSet::from([text(open, path), text(closed, path), text(other, path)]).len(), 3, "{path}");
         }
