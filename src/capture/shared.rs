@@ -18,7 +18,11 @@ const TOGETHER: usize = 16 * BATCH;
 const TOGETHER_BYTES: usize = 512 * 1024;
 
 /// Pieces that wait at most, for those who have not taken them yet: one that is ahead of the others waits for them.
-const WAITING: usize = 4;
+const WAITING: usize = 12;
+
+/// Pieces that one reads at a time, where the inputs are files. With one, all would take it at the same time and be done with it at
+/// the same time, and all but one would wait for the next.
+const AHEAD: usize = 5;
 
 /// Frames that were read together; those who share them see the same bytes. Each frame is marked by what whoever read it saw in it,
 /// while its bytes were near: for the others they are far.
@@ -55,6 +59,8 @@ pub struct Shared<M, P> {
     queue: Mutex<Queue<M>>,
     /// Something in the queue has changed.
     changed: Condvar,
+    /// Pieces that one reads at a time.
+    ahead: usize,
 }
 
 #[derive(Debug)]
@@ -99,10 +105,10 @@ impl<M, P: FnMut(usize, &Merge)> Shared<M, P> {
     #[must_use]
     pub fn new(merge: Merge, selection: Selection, mark: fn(&Frame<'_>) -> M, progress: P) -> Self {
         // A stream may go quiet at any frame, and what came before it is not to wait for what comes after.
-        let together = if merge.size().is_some() { TOGETHER } else { 1 };
+        let (together, ahead) = if merge.size().is_some() { (TOGETHER, AHEAD) } else { (1, 1) };
         let reading = Mutex::new(Reading { merge, selection, together, mark, progress });
         let queue = Queue { pieces: VecDeque::new(), gone: 0, taken: Vec::new(), state: State::Idle };
-        Self { reading, queue: Mutex::new(queue), changed: Condvar::new() }
+        Self { reading, queue: Mutex::new(queue), changed: Condvar::new(), ahead }
     }
 
     /// One more who shares; to be called for all of them before any takes the first piece.
@@ -187,14 +193,24 @@ impl<M, P: FnMut(usize, &Merge)> Taker<'_, M, P> {
         }
     }
 
-    /// Reads the next piece for all.
+    /// Reads the next pieces for all. Others take each as soon as it is there.
     fn read(&self) -> MutexGuard<'_, Queue<M>> {
-        let piece = self.shared.reading.lock().ok().and_then(|mut reading| reading.read());
-        let mut queue = self.shared.queue();
-        queue.state = if piece.is_some() { State::Idle } else { State::Ended };
-        queue.pieces.extend(piece.map(Arc::new));
-        self.shared.changed.notify_all();
-        queue
+        let mut left = self.shared.ahead;
+        loop {
+            let piece = self.shared.reading.lock().ok().and_then(|mut reading| reading.read());
+            left = left.saturating_sub(1);
+            let mut queue = self.shared.queue();
+            self.shared.changed.notify_all();
+            let Some(piece) = piece else {
+                queue.state = State::Ended;
+                return queue;
+            };
+            queue.pieces.push_back(Arc::new(piece));
+            if left == 0 || queue.pieces.len() >= WAITING {
+                queue.state = State::Idle;
+                return queue;
+            }
+        }
     }
 }
 
