@@ -7,71 +7,24 @@
 mod pcap;
 #[expect(dead_code, reason = "only some of its helpers are needed here")]
 mod program;
+#[path = "program/talk.rs"]
+mod talk;
 #[path = "program/traffic.rs"]
 #[expect(dead_code, reason = "only some of its helpers are needed here")]
 mod traffic;
 
-use std::{fs, net::Ipv4Addr};
+use std::fs;
 
-use pcap::Classic;
-use program::{keywitness, nanos, of};
+use program::{nanos, of};
 use serde_json::{Value, json};
-use traffic::{BEGIN, Traffic};
+use talk::{
+    Speaker::{Client as C, Server as S},
+    Talk,
+};
+use traffic::BEGIN;
 
-const PLAIN: Classic = Classic { big_endian: false, microseconds: false };
-const CLIENT: (Ipv4Addr, u16) = (Ipv4Addr::new(203, 0, 113, 9), 40_000);
-const SERVER: (Ipv4Addr, u16) = (Ipv4Addr::new(198, 51, 100, 2), 7_777);
-
-/// A conversation that keeps its own sequence numbers.
-struct Talk {
-    traffic: Traffic,
-    next: [u32; 2],
-}
-
-use Speaker::{Client as C, Server as S};
-
-#[derive(Clone, Copy)]
-enum Speaker {
-    Client,
-    Server,
-}
-
-impl Talk {
-    /// Opened at time 0.
-    fn new() -> Self {
-        let mut traffic = Traffic(Vec::new());
-        traffic.tcp(0, CLIENT, SERVER, "S", 1_000, 0, b"");
-        traffic.tcp(1, SERVER, CLIENT, "SA", 5_000, 1_001, b"");
-        traffic.tcp(21, CLIENT, SERVER, "A", 1_001, 5_001, b"");
-        Self { traffic, next: [1_001, 5_001] }
-    }
-
-    fn say(&mut self, ms: u64, who: Speaker, bytes: &[u8]) {
-        let [client, server] = self.next;
-        let len = bytes.len() as u32;
-        match who {
-            C => {
-                self.traffic.tcp(ms, CLIENT, SERVER, "A", client, server, bytes);
-                self.next[0] += len;
-            }
-            S => {
-                self.traffic.tcp(ms, SERVER, CLIENT, "A", server, client, bytes);
-                self.next[1] += len;
-            }
-        }
-    }
-
-    /// What the program says of it.
-    fn analyze(&self, more: &[&str]) -> (Vec<Value>, String) {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("capture.pcap");
-        fs::write(&file, PLAIN.write(&self.traffic.0)).unwrap();
-        let args = ["analyze", "--format", "ndjson", "--keystrokes=all", file.to_str().unwrap()];
-        let run = keywitness(args.into_iter().chain(more.iter().copied()));
-        assert_eq!((run.status, run.stderr.as_str()), (0, ""));
-        (run.records(), run.stdout)
-    }
-}
+const PORT: u16 = 7_777;
+const KEYSTROKES: [&str; 1] = ["--keystrokes=all"];
 
 /// Somebody types: (milliseconds, down), in order; intervals and holds differ, and some keys overlap.
 fn typing() -> Vec<(u64, bool)> {
@@ -99,7 +52,7 @@ fn expected(typed: &[(u64, bool)]) -> Vec<(u64, String)> {
 
 /// A VNC session in clear, with a moving pointer, in which the key with the name 0x5a5a is typed.
 fn vnc() -> Talk {
-    let mut talk = Talk::new();
+    let mut talk = Talk::with(PORT);
     talk.say(30, S, b"RFB 003.008\n");
     talk.say(50, C, b"RFB 003.008\n");
     talk.say(51, S, &[1, 2]);
@@ -123,7 +76,7 @@ fn vnc() -> Talk {
 
 #[test]
 fn keys_of_a_vnc_session_in_clear_are_exact() {
-    let (records, text) = vnc().analyze(&[]);
+    let (records, text) = vnc().analyze(&KEYSTROKES);
     let session = of(&records, "session")[0].clone();
     assert_eq!((&session["protocol"], &session["identified_by"]), (&json!("vnc"), &json!("handshake")));
     assert_eq!(
@@ -152,7 +105,7 @@ fn rdp() -> Talk {
     let mut hello = vec![22, 3, 3, 0, 42, 2, 0, 0, 38, 3, 3];
     hello.extend([7; 32]);
     hello.extend([0, 0xc0, 0x30, 0]);
-    let mut talk = Talk::new();
+    let mut talk = Talk::with(PORT);
     talk.say(30, C, b"\x03\0\0\x2a\x25\xe0\0\0\0\0\0Cookie: mstshash=jdoe\r\n\x01\0\x08\0\x03\0\0\0");
     talk.say(31, S, &[3, 0, 0, 19, 14, 0xd0, 0, 0, 0, 0, 0, 2, 0, 8, 0, 1, 0, 0, 0]);
     talk.say(52, S, &hello);
@@ -172,7 +125,7 @@ fn rdp() -> Talk {
 
 #[test]
 fn keys_of_an_rdp_session_are_told_from_its_mouse_and_downs_from_ups() {
-    let (records, _) = rdp().analyze(&[]);
+    let (records, _) = rdp().analyze(&KEYSTROKES);
     let session = of(&records, "session")[0].clone();
     let details = &session["details"];
     assert_eq!((&session["protocol"], &details["cookie"]), (&json!("rdp"), &json!("jdoe")));
@@ -188,11 +141,7 @@ fn keys_of_an_rdp_session_are_told_from_its_mouse_and_downs_from_ups() {
 #[test]
 fn whoever_wants_no_keystrokes_gets_the_same_summary() {
     for talk in [vnc(), rdp()] {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("capture.pcap");
-        fs::write(&file, PLAIN.write(&talk.traffic.0)).unwrap();
-        let run = keywitness(["analyze", "--format", "ndjson", file.to_str().unwrap()]);
-        let (records, wanted) = (run.records(), talk.analyze(&[]).0);
+        let (records, wanted) = (talk.analyze(&[]).0, talk.analyze(&KEYSTROKES).0);
         assert_eq!(of(&records, "session")[0]["keystrokes"], of(&wanted, "session")[0]["keystrokes"]);
     }
 }
@@ -211,13 +160,8 @@ fn a_claim_is_found_by_the_name_in_the_cookie() {
 
 #[test]
 fn under_pseudonyms_no_name_is_told() {
-    let folder = tempfile::tempdir().unwrap();
-    let key = folder.path().join("key");
-    fs::write(&key, "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n").unwrap();
-    #[cfg(unix)]
-    fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
     for (talk, name) in [(rdp(), "jdoe"), (vnc(), "lab\\\\u{a}1")] {
-        assert!(talk.analyze(&[]).1.contains(name));
-        assert!(!talk.analyze(&["--pseudonymize", key.to_str().unwrap()]).1.contains(name));
+        assert!(talk.analyze(&KEYSTROKES).1.contains(name));
+        assert!(!talk.pseudonymized().contains(name));
     }
 }

@@ -6,48 +6,35 @@
 mod pcap;
 #[expect(dead_code, reason = "only some of its helpers are needed here")]
 mod program;
+#[path = "program/talk.rs"]
+mod talk;
 #[path = "program/traffic.rs"]
 #[expect(dead_code, reason = "only some of its helpers are needed here")]
 mod traffic;
 
-use std::{fs, net::Ipv4Addr};
+use std::fs;
 
-use pcap::Classic;
-use program::{keywitness, of};
+use program::of;
 use serde_json::{Value, json};
-use traffic::Traffic;
-
-const CLIENT: (Ipv4Addr, u16) = (Ipv4Addr::new(203, 0, 113, 9), 40_000);
-const SERVER: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 2);
+use talk::{Speaker, Talk};
 
 /// What the program says of a connection whose sides begin like this, followed by keys of a size that a terminal's would have.
 fn analyze(port: u16, client: &[&[u8]], server: &[u8], more: &[&str]) -> (Vec<Value>, String) {
-    let server_end = (SERVER, port);
-    let mut traffic = Traffic(Vec::new());
-    traffic.tcp(0, CLIENT, server_end, "S", 1_000, 0, b"");
-    traffic.tcp(1, server_end, CLIENT, "SA", 5_000, 1_001, b"");
-    traffic.tcp(21, CLIENT, server_end, "A", 1_001, 5_001, b"");
-    let (mut ours, mut theirs) = (1_001, 5_001);
+    begun(port, client, server).analyze(&[&["--keystrokes=all"], more].concat())
+}
+
+fn begun(port: u16, client: &[&[u8]], server: &[u8]) -> Talk {
+    let mut talk = Talk::with(port);
     for piece in client {
-        traffic.tcp(22, CLIENT, server_end, "A", ours, theirs, piece);
-        ours += piece.len() as u32;
+        talk.say(22, Speaker::Client, piece);
     }
-    traffic.tcp(23, server_end, CLIENT, "A", theirs, ours, server);
-    theirs += server.len() as u32;
-    for nth in 0..20_u64 {
-        let record = [&[23, 3, 3, 0, 36][..], &[0; 36]].concat();
-        traffic.tcp(100 + 150 * nth, CLIENT, server_end, "A", ours, theirs, &record);
-        ours += record.len() as u32;
-        traffic.tcp(102 + 150 * nth, server_end, CLIENT, "A", theirs, ours, &record);
-        theirs += record.len() as u32;
+    talk.say(23, Speaker::Server, server);
+    let record = [&[23, 3, 3, 0, 36][..], &[0; 36]].concat();
+    for nth in 0..20 {
+        talk.say(100 + 150 * nth, Speaker::Client, &record);
+        talk.say(102 + 150 * nth, Speaker::Server, &record);
     }
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("capture.pcap");
-    fs::write(&file, Classic { big_endian: false, microseconds: false }.write(&traffic.0)).unwrap();
-    let args = ["analyze", "--format", "ndjson", "--keystrokes=all", file.to_str().unwrap()];
-    let run = keywitness(args.into_iter().chain(more.iter().copied()));
-    assert_eq!((run.status, run.stderr.as_str()), (0, ""));
-    (run.records(), run.stdout)
+    talk
 }
 
 /// A ClientHello for a name, in one record.
@@ -120,13 +107,8 @@ fn whom_a_client_talks_to_accuses_nobody() {
 
 #[test]
 fn under_pseudonyms_no_name_is_told() {
-    let folder = tempfile::tempdir().unwrap();
-    let key = folder.path().join("key");
-    fs::write(&key, "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n").unwrap();
-    #[cfg(unix)]
-    fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-    let hello = hello("jdoe-laptop.screenconnect.com");
-    assert!(analyze(443, &[&hello], &server_hello(), &[]).1.contains("jdoe-laptop"));
-    let (_, text) = analyze(443, &[&hello], &server_hello(), &["--pseudonymize", key.to_str().unwrap()]);
+    let talk = begun(443, &[&hello("jdoe-laptop.screenconnect.com")], &server_hello());
+    assert!(talk.analyze(&[]).1.contains("jdoe-laptop"));
+    let text = talk.pseudonymized();
     assert!(text.contains("screenconnect") && !text.contains("jdoe-laptop"));
 }

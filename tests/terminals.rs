@@ -6,42 +6,26 @@
 mod pcap;
 #[expect(dead_code, reason = "only some of its helpers are needed here")]
 mod program;
+#[path = "program/talk.rs"]
+#[expect(dead_code, reason = "only some of its helpers are needed here")]
+mod talk;
 #[path = "program/traffic.rs"]
 #[expect(dead_code, reason = "only some of its helpers are needed here")]
 mod traffic;
 
-use std::{fs, net::Ipv4Addr};
+use std::fs;
 
-use pcap::Classic;
 use program::{keywitness, of};
 use serde_json::{Value, json};
-use traffic::Traffic;
-
-const CLIENT: (Ipv4Addr, u16) = (Ipv4Addr::new(203, 0, 113, 9), 40_000);
-const SERVER: (Ipv4Addr, u16) = (Ipv4Addr::new(198, 51, 100, 2), 2_323);
+use talk::{Speaker, Talk};
 
 /// What the program says of a conversation on a port that says nothing: (milliseconds, from the client, bytes).
-fn analyze(talk: &[(u64, bool, &[u8])], keystrokes: &str) -> Vec<Value> {
-    let mut traffic = Traffic(Vec::new());
-    traffic.tcp(0, CLIENT, SERVER, "S", 1_000, 0, b"");
-    traffic.tcp(1, SERVER, CLIENT, "SA", 5_000, 1_001, b"");
-    traffic.tcp(21, CLIENT, SERVER, "A", 1_001, 5_001, b"");
-    let (mut client, mut server) = (1_001, 5_001);
-    for (ms, from_client, bytes) in talk {
-        if *from_client {
-            traffic.tcp(*ms, CLIENT, SERVER, "A", client, server, bytes);
-            client += bytes.len() as u32;
-        } else {
-            traffic.tcp(*ms, SERVER, CLIENT, "A", server, client, bytes);
-            server += bytes.len() as u32;
-        }
+fn analyze(said: &[(u64, bool, &[u8])], keystrokes: &str) -> Vec<Value> {
+    let mut talk = Talk::with(2_323);
+    for (ms, from_client, bytes) in said {
+        talk.say(*ms, if *from_client { Speaker::Client } else { Speaker::Server }, bytes);
     }
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("capture.pcap");
-    fs::write(&file, Classic { big_endian: false, microseconds: false }.write(&traffic.0)).unwrap();
-    let run = keywitness(["analyze", "--format", "ndjson", keystrokes, file.to_str().unwrap()]);
-    assert_eq!((run.status, run.stderr.as_str()), (0, ""));
-    run.records()
+    talk.analyze(&[keystrokes]).0
 }
 
 const IN_CHARACTER_MODE: [(u64, bool, &[u8]); 3] = [
@@ -119,7 +103,7 @@ fn in_x11_the_end_that_accepts_is_the_one_that_types() {
     let records = analyze(&talk, "--keystrokes=all");
     let session = of(&records, "session")[0].clone();
     assert_eq!((&session["protocol"], &session["details"]["accepted"]), (&json!("x11"), &json!(true)));
-    assert_eq!((&session["client"]["port"], &session["client_evidence"]), (&json!(SERVER.1), &json!("banner")));
+    assert_eq!((&session["client"]["port"], &session["client_evidence"]), (&json!(2_323), &json!("banner")));
     let kinds: Vec<_> = of(&records, "keystroke").iter().map(|key| key["kind"].as_str().unwrap().to_owned()).collect();
     assert_eq!(kinds, wanted);
     assert_eq!(session["keystrokes"]["method"], json!("message"));
