@@ -6,6 +6,9 @@ use std::{cmp::Ordering, collections::BinaryHeap};
 const NEGLIGIBLE: f64 = 0.05;
 /// Less likely than this nothing is named, however little is known.
 const LEAST: f64 = 0.2;
+/// Not many more are named than are expected, as a ratio: half of those that would still be worth naming are chaff, and the count
+/// would be a fifth too high.
+const MOST: f64 = 1.1;
 
 /// The chance that a key is told in time where it was sent in the slot that is named, in the one before, in the one after,
 /// and two before. In time is what passes up to 62 ms after it could: a key waits for its slot, up to one interval, and 40 ms
@@ -41,7 +44,7 @@ impl PartialOrd for Candidate {
 }
 
 /// Names the slots that get the most keys right at the least cost, in order: as many as make twice the hits over named and
-/// expected keys (F1) largest.
+/// expected keys (F1) largest, but about as many as are expected.
 pub(super) fn pick(chances: &[f64], slot_ms: f64) -> Vec<Pick> {
     let in_time = |slots: f64, in_time: f64| if slots * slot_ms < TOO_FAR { in_time } else { 0.0 };
     let [itself, before, after, two_before] = IN_TIME;
@@ -49,8 +52,9 @@ pub(super) fn pick(chances: &[f64], slot_ms: f64) -> Vec<Pick> {
     let mut picks = gather(chances, in_time);
     picks.sort_by(|a, b| b.confidence.total_cmp(&a.confidence));
     let expected: f64 = chances.iter().sum();
+    let most = (MOST * expected).ceil() as usize;
     let (mut hits, mut best, mut named) = (0.0, 0.0, 0);
-    for (count, pick) in picks.iter().enumerate() {
+    for (count, pick) in picks.iter().take(most).enumerate() {
         hits += pick.confidence;
         let f1 = 2.0 * hits / (count as f64 + 1.0 + expected);
         if f1 > best && pick.confidence >= LEAST {
