@@ -27,7 +27,7 @@ pub(super) struct Evidence {
     pub(super) chaff: [f32; 2],
     /// How much better it fits the repeat of a held key, by how that was answered.
     pub(super) repeat: [[f32; CLASSES]; 2],
-    /// How it was answered itself, as far as that is known.
+    /// How it was answered itself, as far as that is known; weighed by how often such keys are held.
     pub(super) class: [f32; CLASSES],
 }
 

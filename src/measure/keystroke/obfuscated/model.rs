@@ -40,6 +40,9 @@ const HELD_UP_MOST: f64 = 0.5;
 
 /// How much likelier a repeat is answered as its key was than not.
 const SAME_ANSWER: f64 = 0.9;
+/// A letter is held so much more seldom than what erases or moves, for each time it is pressed: people hold Backspace and the arrows. A
+/// server that is a little slower for a while looks like a letter that is held.
+const HELD_LETTER: f32 = 0.1;
 /// Keys that are longer than a letter.
 const LONGER_KEYS: f64 = 0.05;
 /// A turnaround that says nothing.
@@ -229,7 +232,7 @@ impl Model {
         (key.map(|fit| fit * alone), fits(&self.shares.chaff, &self.chaff))
     }
 
-    /// How much better it fits a repeat, by how the held key was answered; and how this one was.
+    /// How much better it fits a repeat, by how the held key was answered; and how this one was, weighed by how often such keys are held.
     fn repeats(&self, seen: &Seen) -> ([[f32; CLASSES]; 2], [f32; CLASSES]) {
         let longer = seen.client == Client::Longer;
         let mut out = [[0.0; CLASSES]; 2];
@@ -247,9 +250,9 @@ impl Model {
         }
         let class = match seen.answer {
             _ if longer => [0.0, 0.0, 1.0],
-            Answer::Plain => [1.0, 0.0, 0.0],
+            Answer::Plain => [HELD_LETTER, 0.0, 0.0],
             Answer::PlainAndMore | Answer::Short | Answer::Long | Answer::Both => [0.0, 1.0, 0.0],
-            Answer::Nothing | Answer::Late | Answer::Several => [0.6, 0.25, 0.15],
+            Answer::Nothing | Answer::Late | Answer::Several => [0.6 * HELD_LETTER, 0.25, 0.15],
         };
         (out, class)
     }
