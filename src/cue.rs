@@ -23,6 +23,11 @@ pub enum Cue {
         /// The client sends chaff along with keys, too (before 9.8, CVE-2024-39894).
         doubled: bool,
     },
+    /// Keys were exchanged anew: what the client has sent since was none of a user's.
+    Rekeyed {
+        /// When the client began with it.
+        since: Timestamp,
+    },
     /// Bytes of this side were not captured between its message before and its next one.
     Lost(Side),
     /// The server said what the client program answers by itself.

@@ -207,3 +207,19 @@ fn what_is_found_needs_no_claim_and_raises_no_alert_without_one() {
     assert!(table.contains("relay_before_client, severity medium, basis model"), "{table}");
     assert!(table.contains("banner ") && table.contains("service "), "the evidence: {table}");
 }
+
+/// The exchange that begins a session, and one each six or seven seconds: each has two round trips of the client program.
+#[test]
+fn keys_exchanged_anew_are_timed_and_not_typed() {
+    for (name, exchanges) in [("ssh-rekey", 5), ("ssh-rekey-server", 7)] {
+        let session = &sessions(&format!("pcaps/{name}.pcap"))[0];
+        let steps = session["app_rtt"]["client"]["steps"].as_array().unwrap();
+        for step in ["kexinit", "kex"] {
+            let step = steps.iter().find(|found| found["step"] == step).unwrap();
+            assert_eq!(step["samples"], exchanges, "{name}: {step}");
+            assert!((60.0..66.0).contains(&step["ms"].as_f64().unwrap()), "{name}: {step}");
+        }
+        let keystrokes = &session["keystrokes"];
+        assert_eq!((&keystrokes["pastes"], relay_finding(session)), (&0.into(), None), "{name}: {keystrokes}");
+    }
+}

@@ -365,7 +365,7 @@ impl Session {
                 Cue::Lost(_) => self.program.on_lost(),
                 Cue::Asked(ask) => self.program.on_ask(ask),
                 Cue::Answered(reply) => self.program.on_reply(reply, rtt),
-                Cue::Output(_) | Cue::Terminal(_) | Cue::CanObfuscate { .. } | Cue::Key(_) => {}
+                Cue::Output(_) | Cue::Terminal(_) | Cue::CanObfuscate { .. } | Cue::Rekeyed { .. } | Cue::Key(_) => {}
             }
             self.typing.on_cue(cue, rtt, decided);
         }

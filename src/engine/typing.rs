@@ -41,6 +41,7 @@ impl Typing {
                 Cue::Output(output) => keystrokes.on_output(output, decided),
                 Cue::Terminal(terminal) => keystrokes.on_terminal(terminal),
                 Cue::CanObfuscate { doubled } => keystrokes.on_can_obfuscate(doubled),
+                Cue::Rekeyed { since } => keystrokes.on_rekeyed(since),
                 Cue::Lost(side) => keystrokes.on_lost(side),
                 Cue::Key(_) | Cue::Asked(_) | Cue::Answered(_) => {}
             },
@@ -48,7 +49,12 @@ impl Typing {
                 Cue::Key(event) => keys.on_key(event, decided),
                 Cue::Output(output) => keys.on_output(output, decided),
                 Cue::Lost(side) => keys.on_lost(side, decided),
-                Cue::Input(_) | Cue::Terminal(_) | Cue::CanObfuscate { .. } | Cue::Asked(_) | Cue::Answered(_) => {}
+                Cue::Input(_)
+                | Cue::Terminal(_)
+                | Cue::CanObfuscate { .. }
+                | Cue::Rekeyed { .. }
+                | Cue::Asked(_)
+                | Cue::Answered(_) => {}
             },
         }
     }

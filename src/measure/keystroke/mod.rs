@@ -34,7 +34,7 @@ pub use self::{
 };
 use super::estimate::{Distribution, RunningMedian};
 use crate::{
-    cue::{Input, Output, OutputKind, Terminal},
+    cue::{Input, InputKind, Output, OutputKind, Terminal},
     flow::{PerSide, Side},
     time::{Span, Timestamp},
 };
@@ -214,6 +214,12 @@ impl Keystrokes {
     /// file, channel close, disconnect.
     pub fn on_client_gone(&mut self, now: Timestamp) {
         self.waiting.retain(|waiting| waiting.answer != Answer::None || now - waiting.input.time > FAREWELL);
+        self.waiting_since = self.waiting.front().map(|first| first.input.time);
+    }
+
+    /// What the client has sent since then was an exchange of keys, but for what was typed right before it.
+    pub fn on_rekeyed(&mut self, since: Timestamp) {
+        self.waiting.retain(|waiting| waiting.input.time < since || waiting.input.kind != InputKind::Bulk);
         self.waiting_since = self.waiting.front().map(|first| first.input.time);
     }
 

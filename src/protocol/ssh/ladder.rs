@@ -41,7 +41,7 @@ const fn work(step: Step) -> Span {
 }
 
 /// What making a key of its own takes a client, at least.
-fn key_work(kex: Option<&str>) -> Span {
+pub(super) fn key_work(kex: Option<&str>) -> Span {
     Span::from_micros(match kex {
         Some(kex) if kex.contains("group16") || kex.contains("group18") || kex.contains("group-exchange") => 5_000,
         Some(kex) if kex.contains("group14") || kex.contains("sntrup") => 1_000,
@@ -85,15 +85,15 @@ impl Ladder {
         }
     }
 
-    /// A message in clear: an algorithm offer, or any other one of the key exchange `kex`.
-    pub(super) fn on_clear_message(&self, side: Side, is_offer: bool, kex: Option<&str>, data: &Data<'_>, cues: &mut Vec<Cue>) {
+    /// A message in clear: an algorithm offer, or any other one of the key exchange, whose method takes the client `key_work` besides.
+    pub(super) fn on_clear_message(&self, side: Side, is_offer: bool, key_work: Span, data: &Data<'_>, cues: &mut Vec<Cue>) {
         match (side, is_offer, self.began) {
             (Side::Server, true, _) => ask(Step::KexInit, data.time, data.end, cues),
             (Side::Server, false, _) => ask(Step::Kex, data.time, data.end, cues),
             (Side::Client, true, Some((time, acked))) => answer(Step::Banner, time, acked, Span::ZERO, cues),
             (Side::Client, false, Some((time, acked))) => {
-                answer(Step::KexInit, time, acked, key_work(kex), cues);
-                answer(Step::Kex, time, acked, key_work(kex), cues);
+                answer(Step::KexInit, time, acked, key_work, cues);
+                answer(Step::Kex, time, acked, key_work, cues);
             }
             (Side::Client, _, None) => {}
         }
@@ -150,11 +150,11 @@ impl Ladder {
     }
 }
 
-fn ask(step: Step, time: Timestamp, end: SeqNumber, cues: &mut Vec<Cue>) {
+pub(super) fn ask(step: Step, time: Timestamp, end: SeqNumber, cues: &mut Vec<Cue>) {
     cues.push(Cue::Asked(Ask { step, time, end }));
 }
 
-fn answer(step: Step, time: Timestamp, acked: Option<SeqNumber>, more: Span, cues: &mut Vec<Cue>) {
+pub(super) fn answer(step: Step, time: Timestamp, acked: Option<SeqNumber>, more: Span, cues: &mut Vec<Cue>) {
     cues.push(Cue::Answered(Reply { step, time, acked, work: work(step) + more }));
 }
 

@@ -11,6 +11,7 @@ mod kexinit;
 mod ladder;
 mod login;
 mod records;
+mod rekey;
 mod sizes;
 
 use self::{
@@ -18,9 +19,10 @@ use self::{
     banner::{BannerReader, Found, openssh_version},
     input::OutputMemory,
     kexinit::{KEXINIT, KexInit, NEWKEYS, negotiate},
-    ladder::Ladder,
+    ladder::{Ladder, key_work},
     login::Login,
     records::{Framer, Record},
+    rekey::{Belongs, Known, Lengths, Rekey, new_keys},
     sizes::Sizes,
 };
 pub use self::{
@@ -87,6 +89,7 @@ struct Inferred {
     ladder: Ladder,
     login_reported: bool,
     output: OutputMemory,
+    rekey: Rekey,
 }
 
 /// One direction.
@@ -95,6 +98,7 @@ struct Half {
     phase: Phase,
     banner: Option<Vec<u8>>,
     offer: Option<Box<KexInit>>,
+    lengths: Lengths,
 }
 
 /// How the bytes of one direction are to be read now.
@@ -129,7 +133,8 @@ impl Ssh {
     /// A session of which nothing was read; `from_start` says which side was captured from its beginning.
     #[must_use]
     pub fn new(from_start: PerSide<bool>) -> Self {
-        let half = |_| Half { phase: Phase::Banner(BannerReader::default()), banner: None, offer: None };
+        let half =
+            |_| Half { phase: Phase::Banner(BannerReader::default()), banner: None, offer: None, lengths: Lengths::default() };
         Self {
             halves: PerSide::from_fn(half),
             inferred: Inferred {
@@ -138,6 +143,7 @@ impl Ssh {
                 ladder: Ladder::default(),
                 login_reported: false,
                 output: OutputMemory::default(),
+                rekey: Rekey::default(),
             },
             from_start,
             not_ours: false,
@@ -264,9 +270,8 @@ impl Ssh {
                     Some(used) => used,
                     None => return,
                 },
-                Phase::Encrypted(framer) => {
-                    let (sizes, inferred) = (framer.sizes, &mut self.inferred);
-                    framer.push(&rest, |record| inferred.on_record(side, &record, sizes, rtt, cues));
+                Phase::Encrypted(_) => {
+                    self.read_encrypted(side, &rest, rtt, cues);
                     return;
                 }
                 Phase::Lost => return,
@@ -280,6 +285,26 @@ impl Ssh {
         }
     }
 
+    fn read_encrypted(&mut self, side: Side, data: &Data<'_>, rtt: Option<Span>, cues: &mut Vec<Cue>) {
+        let lengths = PerSide { client: self.halves.client.lengths, server: self.halves.server.lengths };
+        let Phase::Encrypted(framer) = &mut self.halves.get_mut(side).phase else { return };
+        let (sizes, inferred) = (framer.sizes, &mut self.inferred);
+        let known = Known { lengths, sizes };
+        let (mut data, mut skip) = (*data, 0);
+        match inferred.rekey.on_segment(side, &data, &known, cues) {
+            Belongs::Session => {}
+            Belongs::Exchange => skip = u32::MAX,
+            Belongs::BehindNewKeys if sizes.length_in_clear => skip = 1,
+            Belongs::BehindNewKeys => data.len = data.len.saturating_sub(new_keys(sizes)),
+        }
+        if data.len > 0 {
+            framer.push(&data, |record| match skip.checked_sub(1) {
+                Some(less) => skip = less,
+                None => inferred.on_record(side, &record, sizes, rtt, cues),
+            });
+        }
+    }
+
     /// Bytes of one side were not captured.
     pub fn on_gap(&mut self, side: Side, cues: &mut Vec<Cue>) {
         let half = self.halves.get_mut(side);
@@ -287,6 +312,7 @@ impl Ssh {
             Phase::Encrypted(framer) => framer.on_gap(),
             phase => *phase = Phase::Lost,
         }
+        self.inferred.rekey.on_gap();
         self.inferred.give_up();
         self.inferred.report_login(cues);
     }
@@ -355,11 +381,15 @@ impl Ssh {
             Some(&KEXINIT) => {
                 let half = self.halves.get_mut(side);
                 half.offer = KexInit::parse(payload).map(Box::new);
+                half.lengths.offer = payload.len() as u32;
                 half.offer.as_deref().and_then(KexInit::says_client)
             }
             // KEXDH_INIT and KEX_ECDH_INIT, KEX_DH_GEX_INIT and _REQUEST are the client's; 31 and 33 the server's
             // (RFC 4253 §8, RFC 5656 §7.1, RFC 4419 §5).
-            Some(30 | 32 | 34) => Some(true),
+            Some(&message @ (30 | 32 | 34)) => {
+                self.halves.get_mut(side).lengths.first = if message == 30 { payload.len() as u32 } else { 0 };
+                Some(true)
+            }
             Some(31 | 33) => Some(false),
             _ => None,
         };
@@ -370,12 +400,14 @@ impl Ssh {
     }
 
     /// Whether a message in clear asks for an answer, or is one.
-    fn climb(&self, side: Side, payload: &[u8], data: &Data<'_>, cues: &mut Vec<Cue>) {
+    fn climb(&mut self, side: Side, payload: &[u8], data: &Data<'_>, cues: &mut Vec<Cue>) {
         let kex = match (&self.halves.client.offer, &self.halves.server.offer) {
             (Some(client), Some(server)) => negotiate(&client.kex, &server.kex),
             _ => None,
         };
-        self.inferred.ladder.on_clear_message(side, payload.first() == Some(&KEXINIT), kex.as_deref(), data, cues);
+        let work = key_work(kex.as_deref());
+        self.inferred.rekey.work = work;
+        self.inferred.ladder.on_clear_message(side, payload.first() == Some(&KEXINIT), work, data, cues);
     }
 
     fn on_newkeys(&mut self, side: Side, cues: &mut Vec<Cue>) {
