@@ -286,23 +286,32 @@ impl Ssh {
     }
 
     fn read_encrypted(&mut self, side: Side, data: &Data<'_>, rtt: Option<Span>, cues: &mut Vec<Cue>) {
-        let lengths = PerSide { client: self.halves.client.lengths, server: self.halves.server.lengths };
+        let belongs = if self.inferred.rekey.is_none_with(side, data.len) {
+            Belongs::Session
+        } else {
+            self.read_exchange(side, data, cues)
+        };
         let Phase::Encrypted(framer) = &mut self.halves.get_mut(side).phase else { return };
         let (sizes, inferred) = (framer.sizes, &mut self.inferred);
-        let known = Known { lengths, sizes };
-        let (mut data, mut skip) = (*data, 0);
-        match inferred.rekey.on_segment(side, &data, &known, cues) {
-            Belongs::Session => {}
-            Belongs::Exchange => skip = u32::MAX,
-            Belongs::BehindNewKeys if sizes.length_in_clear => skip = 1,
-            Belongs::BehindNewKeys => data.len = data.len.saturating_sub(new_keys(sizes)),
-        }
-        if data.len > 0 {
-            framer.push(&data, |record| match skip.checked_sub(1) {
+        let (len, mut skip) = match belongs {
+            Belongs::Session => (data.len, 0),
+            Belongs::Exchange => (data.len, u32::MAX),
+            Belongs::BehindNewKeys if sizes.length_in_clear => (data.len, 1),
+            Belongs::BehindNewKeys => (data.len.saturating_sub(new_keys(sizes)), 0),
+        };
+        if len > 0 {
+            framer.push(&Data { len, ..*data }, |record| match skip.checked_sub(1) {
                 Some(less) => skip = less,
                 None => inferred.on_record(side, &record, sizes, rtt, cues),
             });
         }
+    }
+
+    /// Of what may be an exchange of keys in mid-session.
+    fn read_exchange(&mut self, side: Side, data: &Data<'_>, cues: &mut Vec<Cue>) -> Belongs {
+        let lengths = PerSide { client: self.halves.client.lengths, server: self.halves.server.lengths };
+        let Phase::Encrypted(framer) = &self.halves.get(side).phase else { return Belongs::Session };
+        self.inferred.rekey.on_segment(side, data, &Known { lengths, sizes: framer.sizes }, cues)
     }
 
     /// Bytes of one side were not captured.

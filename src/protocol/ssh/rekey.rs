@@ -122,6 +122,16 @@ impl Rekey {
         *self = Self { work: self.work, ..Self::default() };
     }
 
+    /// Whether a segment of so many bytes cannot be of an exchange: most cannot.
+    #[inline]
+    pub(super) fn is_none_with(&mut self, side: Side, len: u32) -> bool {
+        let none = len < LEAST_SEGMENT && matches!(self.stage, Stage::Idle) && self.run.is_none_or(|run| run.side != side);
+        if none {
+            self.run = None;
+        }
+        none
+    }
+
     /// Takes the next encrypted segment of one side.
     pub(super) fn on_segment(&mut self, side: Side, data: &Data<'_>, known: &Known, cues: &mut Vec<Cue>) -> Belongs {
         let run = match self.run {
