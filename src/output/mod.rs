@@ -10,6 +10,7 @@ pub mod metrics;
 mod ndjson;
 mod record;
 pub mod schema;
+pub mod spool;
 mod table;
 
 pub use self::csv::Csv;

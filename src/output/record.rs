@@ -8,6 +8,7 @@ mod keystroke;
 mod program;
 mod quality;
 mod session;
+mod spool;
 mod stack;
 mod summary;
 mod traffic;
@@ -21,6 +22,7 @@ pub(super) use self::{
     check::CheckRecord,
     keystroke::{KeystrokeRecord, class, kind},
     session::{SessionRecord, state, transport},
+    spool::SpoolRecord,
     summary::SummaryRecord,
 };
 use super::escape;

@@ -81,6 +81,7 @@ pub fn run(cli: Cli, screen: &Screen) -> ExitStatus {
             let (is_terminal, no_color) = colors(cli.manner, true);
             doctor::doctor(&args, is_terminal && !no_color, &mut io::stdout().lock())
         }
+        Command::Schema { record } => document::schema(record.as_deref(), &mut io::stdout().lock()),
         Command::Completions { shell } => document::completions(shell, &mut io::stdout().lock()),
         Command::Man { command } => document::man(&command, &mut io::stdout().lock()),
         Command::Spool(SpoolCommand::Status { folder, format }) => {

@@ -98,6 +98,9 @@ pub(super) fn live(
     let stage = Stage::start(merge, &setup).map_err(|error| Failure::Input(format!("threads of engines: {error}")))?;
     let alerting = alerts.map(|alerts| alerts.start(false, context.clone())).transpose();
     let alerting = alerting.map_err(|error| Failure::Input(format!("threads for alerts: {error}")))?;
+    if let Some(alerting) = &alerting {
+        counters.watch(alerting.watch());
+    }
     let mut writer = Writer::new(look, context, evidence, sink).counting(Arc::clone(&counters)).alerting(alerting);
     writer.begin_file(is_new);
     let correlator = Correlator::new(config.claims.take()).with_pseudonyms(config.pseudonyms.clone());
