@@ -90,7 +90,7 @@ pub enum Command {
     Doctor(DoctorArgs),
     /// Write the JSON Schema (draft 2020-12) of a record to standard output.
     Schema {
-        /// The record: `session`, `keystroke`, `alert`, `summary`, `judge`, `check` or `spool`; without it all of them, as one JSON object
+        /// The record: `session`, `keystroke`, `alert`, `summary`, `judge`, `check`, `spool` or `audit`; without it all of them, as one JSON object
         /// by name.
         #[arg(value_name = "RECORD")]
         record: Option<String>,

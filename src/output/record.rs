@@ -2,6 +2,7 @@
 
 mod alert;
 mod answer;
+mod audit;
 mod check;
 mod details;
 mod keystroke;
@@ -19,6 +20,7 @@ use serde::Serialize;
 pub(super) use self::{
     alert::AlertRecord,
     answer::{AnswerRecord, RefusalRecord},
+    audit::AuditRecord,
     check::CheckRecord,
     keystroke::{KeystrokeRecord, class, kind},
     session::{SessionRecord, state, transport},

@@ -168,6 +168,7 @@ fn live(args: LiveArgs, manner: Manner) -> Result<ExitStatus, Failure> {
         warn_of_open_key(key);
     }
     let evidence = config.save_evidence.clone().map(EvidenceFolder::open).transpose()?;
+    let evidence = evidence.map(|folder| folder.keeping(config.retention));
     let alerts = deliver::Setup::resolve(&config.alerts)?;
     let endpoint = config.metrics.as_deref().map(listen).transpose()?;
     live::live(config, evidence, alerts, endpoint)
