@@ -1,6 +1,6 @@
 //! What is written down of changes (`--audit`), and what a sensor keeps no longer than it was told to. In network namespaces of its own;
 //! skipped with a word where those are not permitted.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, clippy::print_stdout, reason = "tests")]
 
 #[expect(dead_code, reason = "no recordings here")]
 #[path = "live/lab.rs"]

@@ -197,8 +197,9 @@ fn every_format_has_innocent_causes_and_limits() {
         for (payload, below) in [(Payload::Ecs, "/keywitness"), (Payload::Ocsf, "/unmapped")] {
             let json: Value = serde_json::from_str(&message(payload).message).unwrap();
             assert_eq!(json.pointer(&format!("{below}/limits")), alert.get("limits"));
-            let found =
-                json.pointer(&format!("{below}/finding/innocent_causes")).or(json.pointer(&format!("{below}/innocent_causes")));
+            let found = json
+                .pointer(&format!("{below}/finding/innocent_causes"))
+                .or_else(|| json.pointer(&format!("{below}/innocent_causes")));
             assert_eq!(found, alert.pointer("/finding/innocent_causes"));
         }
     }

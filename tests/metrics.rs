@@ -1,5 +1,5 @@
 //! The endpoint for metrics, asked as Prometheus, a load balancer and somebody ill-willed would.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 #[expect(dead_code, reason = "runs of other tests need more")]
 mod program;
