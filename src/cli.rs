@@ -88,6 +88,13 @@ pub enum Command {
     Replay(ReplayArgs),
     /// Say whether this machine can measure well, and what mends it where it cannot.
     Doctor(DoctorArgs),
+    /// Write the JSON Schema (draft 2020-12) of a record to standard output.
+    Schema {
+        /// The record: `session`, `keystroke`, `alert`, `summary`, `judge`, `check`, `spool` or `audit`; without it all of them, as one JSON object
+        /// by name.
+        #[arg(value_name = "RECORD")]
+        record: Option<String>,
+    },
     /// Write the completions of a shell to standard output.
     Completions {
         /// The shell.

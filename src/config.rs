@@ -21,7 +21,7 @@ use crate::{
 
 pub use self::{
     file::{CommandLineError, command_line},
-    live::LiveConfig,
+    live::{LiveConfig, Retention},
 };
 
 /// Largest claims file that is read, in bytes.

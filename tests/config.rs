@@ -78,6 +78,19 @@ fn each_mistake_is_told_with_its_line_and_nothing_is_done() {
     }
 }
 
+/// An option that goes with another one finds it in the file too, and is refused without it.
+#[test]
+fn options_that_go_together_may_both_come_from_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = folder.path().join("spool");
+    let alerting = "alert-to = [\"udp://127.0.0.1:9\"]\nalert-wait = \"0\"\n";
+    let (run, _) = analyze(&format!("{alerting}spool = \"{}\"\n", spool.display()), &[]);
+    assert_eq!((run.status, spool.is_dir()), (0, true), "{}", run.stderr);
+    let (run, _) = analyze(alerting, &[]);
+    assert_eq!(run.status, 2);
+    assert!(run.stderr.contains("--spool <DIR>"), "{}", run.stderr);
+}
+
 #[test]
 fn a_file_that_is_missing_or_no_toml_ends_with_2() {
     let run = keywitness(["analyze", "--config", "no/such/file.toml", "pcaps/ssh-far.pcap"]);

@@ -173,6 +173,38 @@ proptest! {
     }
 }
 
+/// Whoever reads an alert, in whatever format, reads what else could explain it and what it does not say.
+#[test]
+fn every_format_has_innocent_causes_and_limits() {
+    for alert in alerts() {
+        let whole = |pointer: &str| {
+            let texts = alert.pointer(pointer).and_then(Value::as_array).filter(|texts| !texts.is_empty()).unwrap();
+            texts.iter().map(|text| text.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        let (causes, limits) = (whole("/finding/innocent_causes"), whole("/limits"));
+        assert!(
+            limits.iter().any(|limit| limit.contains("must not be the only reason for a decision about a person")),
+            "{limits:?}"
+        );
+        let message = |payload| parsers::rfc5424(&write(&alert, style(payload))).unwrap();
+        let told = message(Payload::Structured).data.swap_remove(0).1;
+        let param = |name: &str| told.iter().find(|(param, _)| param == name).unwrap().1.clone();
+        assert_eq!((param("innocent_causes"), param("limits")), (causes.join("; "), limits.join(" ")));
+        let cef = parsers::cef(&message(Payload::Cef).message).unwrap().1;
+        assert_eq!((&cef["cs5"], &cef["cs6"]), (&causes.join("; "), &limits.join(" ")));
+        let leef = parsers::leef(&message(Payload::Leef).message).unwrap().1;
+        assert_eq!((&leef["innocentCauses"], &leef["limits"]), (&causes.join("; "), &limits.join(" ")));
+        for (payload, below) in [(Payload::Ecs, "/keywitness"), (Payload::Ocsf, "/unmapped")] {
+            let json: Value = serde_json::from_str(&message(payload).message).unwrap();
+            assert_eq!(json.pointer(&format!("{below}/limits")), alert.get("limits"));
+            let found = json
+                .pointer(&format!("{below}/finding/innocent_causes"))
+                .or_else(|| json.pointer(&format!("{below}/innocent_causes")));
+            assert_eq!(found, alert.pointer("/finding/innocent_causes"));
+        }
+    }
+}
+
 #[test]
 fn severities_are_those_of_each_format() {
     let mut record = record(&[const { String::new() }; 6]);

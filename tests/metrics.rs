@@ -1,23 +1,35 @@
 //! The endpoint for metrics, asked as Prometheus, a load balancer and somebody ill-willed would.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+#[expect(dead_code, reason = "runs of other tests need more")]
+mod program;
+
 use std::{
     collections::BTreeSet,
     fs,
     io::{self, Read, Write},
-    net::{SocketAddr, TcpStream},
+    net::{SocketAddr, TcpListener, TcpStream, UdpSocket},
     path::Path,
     process::{Command, Stdio},
     sync::Arc,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use keywitness::{
     capture::live::TapCounters,
+    cli::AlertArgs,
     judge::{Severity, verdict::Verdict},
-    run::{counters::Counters, health::Health, metrics},
+    output::Context,
+    run::{
+        counters::Counters,
+        deliver::{Delivery, Setup},
+        health::Health,
+        metrics,
+    },
 };
+use program::keywitness;
+use tempfile::TempDir;
 
 /// A sensor on two interfaces, of which it is asked.
 struct Sensor {
@@ -54,8 +66,10 @@ impl Sensor {
         self.ask(&format!("GET {path} HTTP/1.1\r\nHost: sensor\r\n\r\n"))
     }
 
-    /// Something of everything.
-    fn work(&self) {
+    /// Something of everything; an alert too, which goes to a collector that is there and to one that is not.
+    fn work(&self) -> Collectors {
+        let collectors = Collectors::new();
+        self.counters.watch(collectors.delivery.watch());
         let counters = &self.counters;
         for tap in &self.taps {
             tap.set_open(true);
@@ -72,13 +86,58 @@ impl Sensor {
         counters.record_written(Duration::from_millis(3));
         counters.claims_read(Some(&"5".repeat(64)));
         counters.claims_failed();
+        collectors
+    }
+
+    /// The page, once it has these lines.
+    fn page_with(&self, lines: &[String]) -> String {
+        let begun = Instant::now();
+        loop {
+            let body = self.get("/metrics").1;
+            let missing: Vec<_> = lines.iter().filter(|line| !body.lines().any(|found| found == line.as_str())).collect();
+            if missing.is_empty() {
+                return body;
+            }
+            assert!(begun.elapsed() < Duration::from_secs(60), "{missing:?} in\n{body}");
+            thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// A delivery of one alert that waited in a spool.
+struct Collectors {
+    delivery: Delivery,
+    there: UdpSocket,
+    names: [String; 2],
+    _spool: TempDir,
+}
+
+impl Collectors {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let spool = folder.path().join("spool");
+        let capture = ["analyze", "--format", "ndjson", "--claims", "pcaps/claims.toml", "pcaps/ssh-far.pcap", "--spool"];
+        assert_eq!(keywitness(capture.into_iter().chain(spool.to_str())).status, 0);
+        let there = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let names = [format!("udp://{}", there.local_addr().unwrap()), format!("tcp://{nobody}")];
+        let args = AlertArgs {
+            alert_to: names.to_vec(),
+            spool: Some(spool),
+            spool_size: 1,
+            spool_age: Duration::from_secs(3600),
+            cool_down: Duration::ZERO,
+            alert_wait: Duration::ZERO,
+        };
+        let delivery = Setup::resolve(&args).unwrap().unwrap().start(false, Context::default()).unwrap();
+        Self { delivery, there, names, _spool: folder }
     }
 }
 
 #[test]
 fn prometheus_gets_what_was_counted() {
     let sensor = sensor();
-    sensor.work();
+    let _collectors = sensor.work();
     let (head, body) = sensor.get("/metrics?x=1");
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
     assert!(head.contains("Content-Type: text/plain; version=0.0.4"), "{head}");
@@ -102,10 +161,42 @@ fn prometheus_gets_what_was_counted() {
     assert!(resident.parse::<f64>().unwrap() > 1e6, "{resident}");
 }
 
+/// What becomes of alerts is told for each destination.
+#[test]
+fn prometheus_hears_what_becomes_of_alerts() {
+    let sensor = sensor();
+    assert!(!sensor.get("/metrics").1.contains("keywitness_delivery"), "nothing without a spool");
+    let collectors = sensor.work();
+    collectors.there.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let mut datagram = [0; 8192];
+    let length = collectors.there.recv(&mut datagram).unwrap();
+    assert!(String::from_utf8_lossy(datagram.get(..length).unwrap()).contains("rtt_above_claim"));
+    let of = |name: &str, destination: usize, value: u64| {
+        format!("keywitness_delivery_{name}{{destination=\"{}\"}} {value}", collectors.names[destination])
+    };
+    let body = sensor.page_with(&[
+        of("arrived_total", 0, 1),
+        of("sent_total", 0, 1),
+        of("sent_again_total", 0, 0),
+        of("waiting", 0, 0),
+        of("connected", 0, 1),
+        of("connections_total", 0, 1),
+        of("lost_total", 0, 0),
+        of("arrived_total", 1, 0),
+        of("waiting", 1, 1),
+        of("connected", 1, 0),
+        "keywitness_spool_lost_total{reason=\"disk_full\"} 0".to_owned(),
+        "keywitness_spool_max_bytes 1048576".to_owned(),
+        "keywitness_spool_queued 0".to_owned(),
+    ]);
+    let bytes = body.lines().find_map(|line| line.strip_prefix("keywitness_spool_bytes ")).unwrap();
+    assert!(bytes.parse::<f64>().unwrap() > 1000.0, "{bytes}");
+}
+
 #[test]
 fn promtool_has_nothing_to_say() {
     let sensor = sensor();
-    sensor.work();
+    let _collectors = sensor.work();
     let child = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())
@@ -126,7 +217,7 @@ fn promtool_has_nothing_to_say() {
 #[test]
 fn the_notes_list_all_metrics() {
     let sensor = sensor();
-    sensor.work();
+    let _collectors = sensor.work();
     let body = sensor.get("/metrics").1;
     let told: BTreeSet<_> =
         body.lines().filter_map(|line| line.strip_prefix("# TYPE ")).map(|line| line.replace(' ', "` | ")).collect();
@@ -147,7 +238,7 @@ fn health_names_what_is_wrong() {
     let down = ("503".to_owned(), "interface eth0 is not open\n".to_owned());
     let ok = ("200".to_owned(), "ok\n".to_owned());
     assert_eq!(status("/healthz"), down);
-    sensor.work();
+    let _collectors = sensor.work();
     let beat = sensor.health.expect("capture of eth0");
     beat.mark();
     assert_eq!(status("/healthz"), ok, "nothing was received, and all is well");

@@ -133,6 +133,31 @@ fn every_check_is_valid() {
 }
 
 #[test]
+fn how_a_spool_stands_is_valid() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = folder.path().to_str().unwrap();
+    let alerting = ["analyze", "--format", "ndjson", "--claims", "pcaps/claims.toml", "pcaps/ssh-far.pcap", "--alert-wait", "0"];
+    assert_eq!(keywitness(alerting.into_iter().chain(["--spool", spool, "--alert-to", "udp://127.0.0.1:9"])).status, 0);
+    let told = keywitness(["spool", "status", "--format", "ndjson", spool]).records();
+    assert_eq!((&told[0]["records"], &told[0]["destinations"][0]["destination"]), (&json!(1), &json!("udp://127.0.0.1:9")));
+    assert_valid(validators().get("spool").unwrap(), &told[0]);
+}
+
+/// The program writes the schemas that are shipped.
+#[test]
+fn the_program_has_the_schemas() {
+    for (name, schema) in schema::all() {
+        let run = keywitness(["schema", name]);
+        assert_eq!((run.status, serde_json::from_str(&run.stdout).ok()), (0, Some(schema)), "{name}");
+    }
+    let all: Value = serde_json::from_str(&keywitness(["schema"]).stdout).unwrap();
+    assert_eq!(all["alert"], schema::all()[2].1);
+    let run = keywitness(["schema", "pigeon"]);
+    assert_eq!((run.status, run.stdout.as_str()), (2, ""));
+    assert!(run.stderr.contains("no record \"pigeon\"; there are session, keystroke"), "{}", run.stderr);
+}
+
+#[test]
 fn what_is_wrong_is_not_valid() {
     let validators = validators();
     let records = keywitness(["analyze", "--format", "ndjson", "pcaps/ssh-home.pcap"]).records();

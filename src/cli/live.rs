@@ -92,6 +92,19 @@ pub struct LiveArgs {
     #[arg(long, value_name = "DIR")]
     pub save_evidence: Option<PathBuf>,
 
+    /// Delete evidence that was saved so long ago, every ten minutes and at the start. 0 keeps it.
+    #[arg(long, value_name = "DURATION", default_value = "0", value_parser = every)]
+    pub evidence_age: Duration,
+
+    /// Delete the oldest evidence where all of it takes more. 0 is no limit.
+    #[arg(long, value_name = "MIB", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=16_777_216))]
+    pub evidence_size: u32,
+
+    /// Add a line to this file for each start, reload and end: SHA-256 of configuration, claims, leases and key before and after, owner and
+    /// time of each file, and what was refused. Where the line cannot be written, nothing is changed.
+    #[arg(long, value_name = "FILE")]
+    pub audit: Option<PathBuf>,
+
     /// Report all other TCP and UDP flows too, each when it ends.
     #[arg(long)]
     pub all_flows: bool,

@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, collections::BTreeMap, ffi::OsString, path::PathBuf};
 
-use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, Parser, parser::ValueSource};
+use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, Parser, error::ErrorKind, parser::ValueSource};
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -171,7 +171,11 @@ fn written(arg: &Arg, name: &str, value: &DeValue<'_>) -> Result<Vec<String>, St
 /// Whether the command takes it; clap's words where it does not.
 fn check(command: &mut Command, arg: Arg, words: Vec<String>) -> Result<Set, String> {
     let typed = [command.get_name().to_owned()].into_iter().chain(words.iter().cloned());
-    if let Err(error) = command.try_get_matches_from_mut(typed) {
+    // What an option goes with may stand elsewhere: that shows when all are there.
+    let is_alone = |error: &clap::Error| error.kind() == ErrorKind::MissingRequiredArgument;
+    if let Err(error) = command.try_get_matches_from_mut(typed)
+        && !is_alone(&error)
+    {
         let text = error.to_string();
         let told = text.split("\n\n").next().unwrap_or_default().lines().map(str::trim).collect::<Vec<_>>().join(" ");
         return Err(told.trim_start_matches("error: ").to_owned());

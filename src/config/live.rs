@@ -1,6 +1,6 @@
 //! A `live` run.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use super::{ConfigError, check_output, read_claims, read_key, span};
 use crate::{
@@ -9,6 +9,21 @@ use crate::{
     pseudonym::Pseudonyms,
     time::Span,
 };
+
+/// How much evidence is kept; none is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// So long.
+    pub age: Option<Duration>,
+    /// So many bytes of all together.
+    pub bytes: Option<u64>,
+}
+
+impl Retention {
+    fn new(age: Duration, mib: u32) -> Self {
+        Self { age: (!age.is_zero()).then_some(age), bytes: (mib > 0).then_some(u64::from(mib) << 20) }
+    }
+}
 
 /// A `live` run, resolved.
 #[derive(Debug)]
@@ -21,8 +36,8 @@ pub struct LiveConfig {
     pub workers: usize,
     /// The processors that threads are kept to, as they were typed; `None` for any.
     pub cpus: Option<String>,
-    /// The files that this came from, which are read again to resolve it again.
-    pub files: Vec<PathBuf>,
+    /// The files that this came from, by the option that names each; they are read again to resolve it again.
+    pub files: Vec<(&'static str, PathBuf)>,
     /// How much is held at most.
     pub limits: LimitArgs,
     /// Claims to hold sessions against.
@@ -51,6 +66,10 @@ pub struct LiveConfig {
     pub pseudonyms: Option<Arc<Pseudonyms>>,
     /// The folder for the evidence of each alert.
     pub save_evidence: Option<PathBuf>,
+    /// How much evidence is kept.
+    pub retention: Retention,
+    /// Where changes are written down.
+    pub audit: Option<PathBuf>,
     /// Where to answer with metrics.
     pub metrics: Option<String>,
     /// Who the process becomes.
@@ -77,9 +96,14 @@ impl LiveConfig {
             }
             interfaces.push(interface);
         }
-        let files = args.config.iter().chain(&args.claims).chain(&args.around.leases).chain(&args.pseudonymize);
+        let files = [
+            ("config", &args.config),
+            ("claims", &args.claims),
+            ("leases", &args.around.leases),
+            ("pseudonymize", &args.pseudonymize),
+        ];
         Ok(Self {
-            files: files.cloned().collect(),
+            files: files.into_iter().filter_map(|(option, path)| Some((option, path.clone()?))).collect(),
             interfaces,
             capture: args.capture,
             limits: args.limits,
@@ -98,6 +122,8 @@ impl LiveConfig {
             keystrokes: args.keystrokes,
             pseudonyms: args.pseudonymize.as_deref().map(read_key).transpose()?.map(Arc::new),
             save_evidence: args.save_evidence,
+            retention: Retention::new(args.evidence_age, args.evidence_size),
+            audit: args.audit,
             metrics: args.metrics,
             user: args.user,
         })
@@ -121,6 +147,8 @@ impl LiveConfig {
             ("--keystrokes", self.keystrokes != new.keystrokes),
             ("--pseudonymize", self.pseudonyms.is_some() != new.pseudonyms.is_some()),
             ("--save-evidence", self.save_evidence != new.save_evidence),
+            ("--evidence-age, --evidence-size", self.retention != new.retention),
+            ("--audit", self.audit != new.audit),
             ("where alerts go (--alert-to, --spool, --cool-down and what goes with them)", self.alerts != new.alerts),
             ("--metrics", self.metrics != new.metrics),
             ("--user", self.user != new.user),

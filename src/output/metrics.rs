@@ -4,7 +4,11 @@
 //!
 //! A family whose values are not known (no claims, no process figures) is left out, rather than 0.
 
+mod delivery;
+
 use std::fmt::Write as _;
+
+pub use self::delivery::{Delivery, Destination};
 
 /// Upper ends of the buckets of [`Latency`], in nanoseconds; one bucket without an end follows.
 pub const LATENCY_BOUNDS: [u64; 13] = [
@@ -56,6 +60,8 @@ pub struct Snapshot {
     pub evidence_errors: u64,
     /// From the capture time at which a record became known to when it was written.
     pub latency: Latency,
+    /// What becomes of alerts; `None` without a spool.
+    pub delivery: Option<Delivery>,
     /// The claims in force; `None` where none were ever read.
     pub claims: Option<Claims>,
     /// What the process takes; `None` where the system does not tell.
@@ -160,6 +166,9 @@ pub fn write(snapshot: &Snapshot, out: &mut String) {
     page.by("verdicts_total", "Sessions that ended, by verdict.", "verdict", &snapshot.verdicts);
     page.by("alerts_total", "Alerts, by severity.", "severity", &snapshot.alerts);
     page.latency(&snapshot.latency);
+    if let Some(delivery) = &snapshot.delivery {
+        delivery::write(delivery, &mut page);
+    }
     if let Some(claims) = &snapshot.claims {
         self::claims(claims, &mut page);
     }

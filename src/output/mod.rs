@@ -2,6 +2,7 @@
 
 pub mod alert;
 pub mod answer;
+pub mod audit;
 pub mod check;
 mod csv;
 pub mod escape;
@@ -10,6 +11,7 @@ pub mod metrics;
 mod ndjson;
 mod record;
 pub mod schema;
+pub mod spool;
 mod table;
 
 pub use self::csv::Csv;

@@ -2,12 +2,14 @@
 
 mod alert;
 mod answer;
+mod audit;
 mod check;
 mod details;
 mod keystroke;
 mod program;
 mod quality;
 mod session;
+mod spool;
 mod stack;
 mod summary;
 mod traffic;
@@ -18,9 +20,11 @@ use serde::Serialize;
 pub(super) use self::{
     alert::AlertRecord,
     answer::{AnswerRecord, RefusalRecord},
+    audit::AuditRecord,
     check::CheckRecord,
     keystroke::{KeystrokeRecord, class, kind},
     session::{SessionRecord, state, transport},
+    spool::SpoolRecord,
     summary::SummaryRecord,
 };
 use super::escape;

@@ -6,12 +6,16 @@
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde_json::{Value, json};
 
-use super::record::{AlertRecord, AnswerRecord, CheckRecord, KeystrokeRecord, RefusalRecord, SessionRecord, SummaryRecord};
+use super::record::{
+    AlertRecord, AnswerRecord, AuditRecord, CheckRecord, KeystrokeRecord, RefusalRecord, SessionRecord, SpoolRecord,
+    SummaryRecord,
+};
 
 /// Every schema with the name of its record; `judge` is what `keywitness judge` answers, `check` what
-/// `keywitness doctor` finds.
+/// `keywitness doctor` finds, `spool` how `keywitness spool status` says that a spool stands, `audit` what the
+/// file of `--audit` holds.
 #[must_use]
-pub fn all() -> [(&'static str, Value); 6] {
+pub fn all() -> [(&'static str, Value); 8] {
     [
         ("session", record::<SessionRecord<'_>>("session")),
         ("keystroke", record::<KeystrokeRecord<'_>>("keystroke")),
@@ -19,6 +23,8 @@ pub fn all() -> [(&'static str, Value); 6] {
         ("summary", record::<SummaryRecord<'_>>("summary")),
         ("judge", judge()),
         ("check", record::<CheckRecord<'_>>("check")),
+        ("spool", record::<SpoolRecord<'_>>("spool")),
+        ("audit", record::<AuditRecord<'_>>("audit")),
     ]
 }
 

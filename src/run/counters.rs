@@ -8,12 +8,13 @@
 use std::{
     array, fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+use super::deliver::Watch;
 use crate::{
     capture::live::TapCounters,
     engine::Engine,
@@ -103,6 +104,8 @@ pub struct Counters {
     latency: [Count; LATENCY_BOUNDS.len() + 1],
     latency_sum: Count,
     claims: Mutex<Option<Claims>>,
+    /// What becomes of alerts behind the sensor.
+    delivery: OnceLock<Watch>,
     started: SystemTime,
 }
 
@@ -122,6 +125,7 @@ impl Counters {
             latency: array::from_fn(|_| Count::default()),
             latency_sum: Count::default(),
             claims: Mutex::new(None),
+            delivery: OnceLock::new(),
             started: SystemTime::now(),
         }
     }
@@ -169,6 +173,11 @@ impl Counters {
         let bucket = LATENCY_BOUNDS.partition_point(|end| *end < ns);
         self.latency.get(bucket).into_iter().for_each(|count| count.add(1));
         self.latency_sum.add(ns);
+    }
+
+    /// Alerts are delivered from now on; what becomes of them is told too.
+    pub fn watch(&self, delivery: Watch) {
+        let _ = self.delivery.set(delivery);
     }
 
     /// Claims were read, at the start or again: these are in force now, if there are any.
@@ -221,6 +230,7 @@ impl Counters {
             alerts: SEVERITIES.iter().zip(&self.alerts).map(|(severity, count)| (severity.name(), count.get())).collect(),
             evidence_errors: self.evidence_errors.get(),
             latency: Latency { buckets: self.latency.each_ref().map(Count::get), sum_ns: self.latency_sum.get() },
+            delivery: self.delivery.get().map(Watch::read),
             claims: self.claims.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             process: None,
             start_time_s: since_1970(self.started),

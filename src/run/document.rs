@@ -1,4 +1,4 @@
-//! What a packager needs: completions and manual pages.
+//! What a packager needs: completions and manual pages; and what whoever reads records needs: their schemas.
 
 use std::io::Write;
 
@@ -6,8 +6,14 @@ use clap::CommandFactory;
 use clap_complete::Shell;
 use clap_mangen::Man;
 
+use serde_json::Value;
+
 use super::{ExitStatus, Failure};
-use crate::{cli::Cli, config::ConfigError, output::escape};
+use crate::{
+    cli::Cli,
+    config::ConfigError,
+    output::{escape, schema},
+};
 
 /// Writes the completions of a shell.
 pub(super) fn completions(shell: Shell, out: &mut impl Write) -> Result<ExitStatus, Failure> {
@@ -29,6 +35,21 @@ pub(super) fn man(names: &[String], out: &mut impl Write) -> Result<ExitStatus, 
     let mut text = Vec::new();
     Man::new(command.clone()).render(&mut text)?;
     write(&text, out)
+}
+
+/// Writes the schema of a record, or all by name.
+pub(super) fn schema(record: Option<&str>, out: &mut impl Write) -> Result<ExitStatus, Failure> {
+    let all = schema::all();
+    let wanted = match record {
+        None => Value::Object(all.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()),
+        Some(name) => {
+            let known: Vec<_> = all.iter().map(|(name, _)| *name).collect();
+            let unknown = format!("no record \"{}\"; there are {}", escape::text(name.as_bytes()), known.join(", "));
+            let found = all.into_iter().find(|(known, _)| *known == name);
+            found.ok_or(ConfigError::Usage(unknown))?.1
+        }
+    };
+    write(format!("{wanted:#}\n").as_bytes(), out)
 }
 
 fn write(text: &[u8], out: &mut impl Write) -> Result<ExitStatus, Failure> {

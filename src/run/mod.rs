@@ -81,6 +81,7 @@ pub fn run(cli: Cli, screen: &Screen) -> ExitStatus {
             let (is_terminal, no_color) = colors(cli.manner, true);
             doctor::doctor(&args, is_terminal && !no_color, &mut io::stdout().lock())
         }
+        Command::Schema { record } => document::schema(record.as_deref(), &mut io::stdout().lock()),
         Command::Completions { shell } => document::completions(shell, &mut io::stdout().lock()),
         Command::Man { command } => document::man(&command, &mut io::stdout().lock()),
         Command::Spool(SpoolCommand::Status { folder, format }) => {
@@ -167,6 +168,7 @@ fn live(args: LiveArgs, manner: Manner) -> Result<ExitStatus, Failure> {
         warn_of_open_key(key);
     }
     let evidence = config.save_evidence.clone().map(EvidenceFolder::open).transpose()?;
+    let evidence = evidence.map(|folder| folder.keeping(config.retention));
     let alerts = deliver::Setup::resolve(&config.alerts)?;
     let endpoint = config.metrics.as_deref().map(listen).transpose()?;
     live::live(config, evidence, alerts, endpoint)

@@ -131,6 +131,13 @@ impl<W: Write> Writer<W> {
         if self.buffer.len() >= WRITE_AT { self.flush() } else { Ok(()) }
     }
 
+    /// Once in a while: what need not be kept goes.
+    pub(super) fn tidy(&mut self) {
+        if let Some(folder) = &mut self.evidence {
+            folder.tidy();
+        }
+    }
+
     /// Writes what there is, unless something was written a short while ago.
     pub(super) fn flush_after(&mut self, pause: Duration) -> io::Result<()> {
         if !self.buffer.is_empty() && self.written.elapsed() >= pause { self.flush() } else { Ok(()) }

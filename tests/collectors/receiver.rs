@@ -53,7 +53,6 @@ impl Receiver {
     /// rsyslog with these inputs. `{port}` stands for the port that it is waited for on; `{raw}`, `{parsed}` and `{json}` are rules:
     /// the message as it came, what rsyslog made of it, and what it found in JSON behind a cookie.
     pub(crate) fn rsyslog(folder: &Path, global: &str, inputs: &str) -> Option<Self> {
-        let program = find("rsyslogd", &[])?;
         let (port, path) = (free_port(), folder.display());
         let text = format!(
             "global(workDirectory=\"{path}\" maxMessageSize=\"64k\" {global})\n\
@@ -68,8 +67,15 @@ impl Receiver {
              action(type=\"mmjsonparse\")\n\
              if $parsesuccess == \"OK\" then action(type=\"omfile\" file=\"{path}/json\" template=\"json\")\n"
         );
+        let text = text.replace("{port}", &port.to_string()).replace("{folder}", &path.to_string());
+        Self::rsyslog_as(folder, &text, port)
+    }
+
+    /// rsyslog with a whole configuration, which listens on this port.
+    pub(crate) fn rsyslog_as(folder: &Path, text: &str, port: u16) -> Option<Self> {
+        let program = find("rsyslogd", &[])?;
         let (config, pid) = (folder.join("rsyslog.conf"), folder.join("pid"));
-        fs::write(&config, text.replace("{port}", &port.to_string()).replace("{folder}", &path.to_string())).unwrap();
+        fs::write(&config, text).unwrap();
         let words = [program.to_str().unwrap(), "-n", "-f", config.to_str().unwrap(), "-i", pid.to_str().unwrap()];
         let command = words.map(str::to_owned).to_vec();
         Some(Self { command, libraries: String::new(), port, folder: folder.to_owned(), child: None })
@@ -77,8 +83,6 @@ impl Receiver {
 
     /// syslog-ng with this source; it conflicts with rsyslog as a package, so that it may also be unpacked in /opt/syslog-ng.
     pub(crate) fn syslog_ng(folder: &Path, source: &str) -> Option<Self> {
-        let unpacked = Path::new("/opt/syslog-ng");
-        let program = find("syslog-ng", &["/opt/syslog-ng/usr/sbin"])?;
         let (port, path) = (free_port(), folder.display());
         let text = format!(
             "@version: 3.38\n\
@@ -87,8 +91,16 @@ impl Receiver {
              destination raw {{ file(\"{path}/raw\" template(\"<${{PRI}}>${{PROGRAM}} ${{MSGID}} ${{SDATA}} ${{MSG}}\\n\")); }};\n\
              log {{ source(s); destination(raw); }};\n"
         );
+        let text = text.replace("{port}", &port.to_string()).replace("{folder}", &path.to_string());
+        Self::syslog_ng_as(folder, &text, port)
+    }
+
+    /// syslog-ng with a whole configuration, which listens on this port.
+    pub(crate) fn syslog_ng_as(folder: &Path, text: &str, port: u16) -> Option<Self> {
+        let unpacked = Path::new("/opt/syslog-ng");
+        let program = find("syslog-ng", &["/opt/syslog-ng/usr/sbin"])?;
         let config = folder.join("syslog-ng.conf");
-        fs::write(&config, text.replace("{port}", &port.to_string()).replace("{folder}", &path.to_string())).unwrap();
+        fs::write(&config, text).unwrap();
         let file = |name: &str| folder.join(name).to_str().unwrap().to_owned();
         let mut command = vec![program.to_str().unwrap().to_owned(), "-F".to_owned(), "--no-caps".to_owned()];
         for (option, name) in [("-f", "syslog-ng.conf"), ("-R", "persist"), ("-p", "pid"), ("-c", "control")] {

@@ -25,6 +25,8 @@ pub(crate) fn page(schemas: &[(&str, Value)]) -> String {
         let what = match *name {
             "judge" => "The answer of `keywitness judge`".to_owned(),
             "check" => "`check`, what `keywitness doctor` finds".to_owned(),
+            "spool" => "`spool`, what `keywitness spool status` says".to_owned(),
+            "audit" => "`audit`, a line of the file of `--audit`".to_owned(),
             _ => format!("`{name}`"),
         };
         let _ = writeln!(page, "\n## {what}\n\n| field | type | meaning |\n|---|---|---|");

@@ -91,6 +91,7 @@ fn extension(alert: &Alert) -> Vec<(&'static str, String)> {
     labelled("cs3", "cs3Label", "Claimed place", alert.claim.matched_place.clone().unwrap_or_default());
     labelled("cs4", "cs4Label", "ATT&CK", finding.attack.join(","));
     labelled("cs5", "cs5Label", "Innocent causes", finding.innocent_causes.join("; "));
+    labelled("cs6", "cs6Label", "Limits", alert.limits.join(" "));
     fields.push(("msg", alert.message.clone()));
     fields
 }

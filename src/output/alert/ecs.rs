@@ -57,6 +57,7 @@ pub(super) fn write(alert: &Alert) -> String {
                 "source": alert.claim.source,
                 "claims_sha256": alert.claim.claims_sha256,
             },
+            "limits": alert.limits,
             "quality": {"score": alert.quality.score},
         },
     })

@@ -62,6 +62,7 @@ fn attributes(alert: &Alert) -> Vec<(&'static str, String)> {
         ("sensor", alert.sensor.clone().unwrap_or_default()),
         ("attack", finding.attack.join(",")),
         ("innocentCauses", finding.innocent_causes.join("; ")),
+        ("limits", alert.limits.join(" ")),
         ("msg", alert.message.clone()),
     ];
     attributes.retain(|(_, value)| !value.is_empty());

@@ -77,6 +77,9 @@ pub struct Alert {
     claim: Claim,
     quality: Quality,
     message: String,
+    /// What it does not say.
+    #[serde(default)]
+    limits: Vec<String>,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -75,6 +75,7 @@ pub(super) fn write(alert: &Alert) -> String {
             "claim_source": alert.claim.source,
             "claims_sha256": alert.claim.claims_sha256,
             "quality_score": alert.quality.score,
+            "limits": alert.limits,
         },
     })
     .to_string()

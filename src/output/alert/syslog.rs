@@ -176,6 +176,7 @@ fn fields(alert: &Alert) -> Vec<(&'static str, String)> {
         ("quality", optional(alert.quality.score.map(|score| score.to_string()))),
         ("attack", finding.attack.join(",")),
         ("innocent_causes", finding.innocent_causes.join("; ")),
+        ("limits", alert.limits.join(" ")),
     ];
     fields.retain(|(_, value)| !value.is_empty());
     fields

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::{ClaimRecord, EndpointRecord, FindingRecord, Head, quality::QualityRecord, rfc3339};
 use crate::{
     event::AlertEvent,
+    judge::Basis,
     output::{Context, escape},
 };
 
@@ -50,6 +51,8 @@ pub(in crate::output) struct AlertRecord<'a> {
     quality: QualityRecord,
     /// The whole of it in one sentence.
     message: String,
+    /// What it does not say, by what it rests on: for whoever decides what is to follow.
+    limits: [&'static str; 2],
 }
 
 impl<'a> AlertRecord<'a> {
@@ -73,6 +76,20 @@ impl<'a> AlertRecord<'a> {
             quality: QualityRecord::new(&event.quality, context.timestamps),
             message: format!("{identity}: {}", event.finding.explanation),
             identity,
+            limits: [limit(event.finding.basis), NOT_THE_PERSON],
         }
+    }
+}
+
+/// Holds for every alert.
+const NOT_THE_PERSON: &str = "It tells of network paths and programs, not of who types or why: it must not be the only reason for a decision about a \
+                              person.";
+
+/// What a basis does not bear.
+fn limit(basis: Basis) -> &'static str {
+    if basis == Basis::Physics {
+        "It holds if the sensor's and the claimed place are entered right; it says that the client is nearer, not where it is."
+    } else {
+        "Some honest people, paths and programs exceed every model: look at the innocent causes first."
     }
 }

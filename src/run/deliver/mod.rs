@@ -19,6 +19,7 @@ mod destination;
 mod link;
 mod relp;
 mod tls;
+mod watch;
 mod worker;
 
 use std::{
@@ -35,8 +36,9 @@ use self::worker::Worker;
 pub use self::{
     destination::{Destination, DestinationError, Target},
     relp::{Relp, RelpError},
+    watch::Watch,
 };
-use super::spool::{Counts, Cursor, Limits, Progress, Queue, Spool, SpoolError, Standing};
+use super::spool::{Cursor, Limits, Progress, Queue, Spool, SpoolError};
 use crate::{
     cli::AlertArgs,
     config::ConfigError,
@@ -51,6 +53,7 @@ pub struct Setup {
     spool: Spool,
     destinations: Vec<(Destination, Arc<Progress>)>,
     wait: Duration,
+    bytes_max: u64,
 }
 
 /// Why alerts cannot be delivered.
@@ -118,7 +121,7 @@ impl Setup {
         let progress = destinations.iter().map(|(_, progress)| Arc::clone(progress)).collect();
         let spool = Spool::open(&folder, limits, progress)
             .map_err(|problem: SpoolError| SetupError::System(format!("--spool: {problem}")))?;
-        Ok(Some(Self { folder, spool, destinations, wait: args.alert_wait }))
+        Ok(Some(Self { folder, spool, destinations, wait: args.alert_wait, bytes_max: limits.bytes }))
     }
 
     /// The folder of the spool.
@@ -137,22 +140,23 @@ impl Setup {
     /// # Errors
     /// Where there can be no thread.
     pub fn start(self, waits: bool, context: Context) -> io::Result<Delivery> {
-        let Self { folder, spool, destinations, wait } = self;
+        let Self { folder, spool, destinations, wait, bytes_max } = self;
         let (standing, counts, end) = (Arc::clone(&spool.standing), Arc::clone(&spool.counts), Arc::new(End::default()));
-        let lost_before = counts.lost.load(Relaxed);
+        let lost_before = counts.losses().alerts();
         let mut workers = Vec::new();
-        let mut told = Vec::new();
+        let mut watched = Vec::new();
         for (position, (destination, progress)) in destinations.into_iter().enumerate() {
             if destination.is_best_effort() {
                 info!("alerts to {}: best effort: nothing tells what arrived", destination.name);
             }
-            told.push((destination.name.clone(), Arc::clone(&progress)));
+            watched.push((destination.name.clone(), Arc::clone(&progress)));
             let worker = Worker::new(destination, &folder, Arc::clone(&standing), progress, Arc::clone(&end));
             workers.push(thread::Builder::new().name(format!("alerts {}", position + 1)).spawn(move || worker.run())?);
         }
         let (queue, disk) = spool.start()?;
         let (queue, disk) = (Some(queue), Some(disk));
-        Ok(Delivery { queue, waits, context, folder, wait, standing, counts, lost_before, end, disk, workers, told })
+        let watch = Watch { standing, counts, bytes_max, destinations: watched };
+        Ok(Delivery { queue, waits, context, folder, wait, lost_before, end, disk, workers, watch })
     }
 }
 
@@ -165,13 +169,11 @@ pub struct Delivery {
     context: Context,
     folder: PathBuf,
     wait: Duration,
-    standing: Arc<Standing>,
-    counts: Arc<Counts>,
     lost_before: u64,
     end: Arc<End>,
     disk: Option<JoinHandle<()>>,
     workers: Vec<JoinHandle<()>>,
-    told: Vec<(String, Arc<Progress>)>,
+    watch: Watch,
 }
 
 impl Delivery {
@@ -183,6 +185,12 @@ impl Delivery {
             Some(queue) => queue.offer(record),
             None => {}
         }
+    }
+
+    /// How it stands, for whoever asks.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        self.watch.clone()
     }
 
     /// The sensor has another name from here on.
@@ -197,14 +205,13 @@ impl Delivery {
         self.sync();
         self.end.set(Instant::now() + self.wait);
         self.workers.drain(..).for_each(|worker| drop(worker.join()));
-        let end = self.standing.end();
-        for (name, progress) in &self.told {
-            let waiting = end.saturating_sub(progress.next.load(Relaxed));
+        for (name, progress) in &self.watch.destinations {
+            let waiting = self.watch.waiting(progress);
             if waiting > 0 {
                 warn!("alerts to {name}: {waiting} may not have arrived, and wait in {}", self.folder.display());
             }
         }
-        self.counts.lost.load(Relaxed).saturating_sub(self.lost_before)
+        self.watch.counts.losses().alerts().saturating_sub(self.lost_before)
     }
 
     /// Takes nothing more, and waits until everything is on disk.

@@ -159,6 +159,7 @@ impl Worker {
     fn reached(&mut self, target: &Target) {
         self.progress.is_connected.store(true, Relaxed);
         self.cursor.connections += 1;
+        self.progress.connections.fetch_add(1, Relaxed);
         let again = self.sent_up_to.saturating_sub(self.cursor.next);
         if self.cursor.problem.take().is_some() || again > 0 {
             info!("alerts to {}: connected; {again} are sent again", target.name);
@@ -183,19 +184,29 @@ impl Worker {
                 Err(problem) => warn!("alerts to {}: number {number} in the spool is left out: {problem}", target.name),
             }
         }
-        self.cursor.lost += self.reader.take_missing();
+        let missing = self.reader.take_missing();
+        self.lose(missing);
         Ok(None)
     }
 
     fn count(&mut self, number: u64) {
         self.cursor.sent += 1;
         self.progress.sent.fetch_add(1, Relaxed);
-        self.cursor.sent_again += u64::from(number < self.sent_up_to);
+        let again = u64::from(number < self.sent_up_to);
+        self.cursor.sent_again += again;
+        self.progress.sent_again.fetch_add(again, Relaxed);
         self.sent_up_to = self.sent_up_to.max(number + 1);
+    }
+
+    /// So many will never be sent.
+    fn lose(&mut self, records: u64) {
+        self.cursor.lost += records;
+        self.progress.lost.fetch_add(records, Relaxed);
     }
 
     fn confirm(&mut self, next: u64) {
         if next > self.cursor.next {
+            self.progress.arrived.fetch_add(next - self.cursor.next, Relaxed);
             self.cursor.next = next;
             self.progress.next.store(next, Relaxed);
         }
@@ -230,7 +241,7 @@ impl Worker {
                         Err(problem) if is_wait(&problem) => {}
                         Err(problem) if problem.raw_os_error() == Some(libc::EMSGSIZE) => {
                             warn!("alerts to {}: number {number} is too long for a datagram", target.name);
-                            self.cursor.lost += 1;
+                            self.lose(1);
                             break;
                         }
                         sent => {

@@ -31,8 +31,8 @@ pub(super) fn capturing(interfaces: &[String]) -> Needs {
 pub(super) fn analysing(config: &LiveConfig, evidence: Option<&Path>, alerts: Option<&Setup>) -> Needs {
     let folders = evidence.into_iter().chain(alerts.map(Setup::folder)).map(PathBuf::from);
     Needs {
-        read: config.files.clone(),
-        write: config.output.iter().cloned().chain(folders).collect(),
+        read: config.files.iter().map(|(_, path)| path.clone()).collect(),
+        write: config.output.iter().chain(&config.audit).cloned().chain(folders).collect(),
         connect: alerts.map_or_else(Vec::new, |alerts| alerts.ports().collect()),
     }
 }

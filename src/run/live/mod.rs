@@ -3,6 +3,7 @@
 //! The taps have a thread each, and so have several engines; everything else is done in this one. It looks at a clock only to flush what was
 //! written: time comes with the batches.
 
+mod audit;
 mod confined;
 mod signals;
 mod sink;
@@ -19,6 +20,7 @@ use std::{
 use tracing::{error, info, warn};
 
 use self::{
+    audit::Audit,
     signals::Signals,
     sink::Sink,
     stage::{Setup, Stage},
@@ -43,7 +45,7 @@ use crate::{
     engine::EngineLimits,
     event::{InputState, InputSummary, Summary},
     evidence::SliceLimits,
-    output::{Context, TimestampSource, escape},
+    output::{Context, TimestampSource, audit::What, escape},
     time::Span,
 };
 
@@ -71,6 +73,11 @@ pub(super) fn live(
     let (sink, is_new) = open_sink(config.output.as_ref())?;
     let (service, health) = (Service::from_environment(), Arc::new(Health::default()));
     let counters = Arc::new(Counters::new(told_names(&config).zip(opened.counters()), config.workers));
+    let unwritten = |path: &Option<PathBuf>, error| {
+        let path = path.as_ref().map_or_else(String::new, |path| path.display().to_string());
+        Failure::File(format!("--audit: {path}: {error}"))
+    };
+    let mut audit = Audit::open(config.audit.as_deref()).map_err(|error| unwritten(&config.audit, error))?;
     let (stamps, kept, in_flight) = (opened.stamps(), opened.kept(), Some(opened.in_flight() as u64));
     let stamped_by = if stamps == Stamps::Adapter { "adapter" } else { "host" };
     let context = context(&config, stamps);
@@ -82,6 +89,7 @@ pub(super) fn live(
     confined::analyse(&needs)?;
     info!("capturing on {}; stamped by the {stamped_by}", config.interfaces.join(", "));
 
+    audit.tell(What::Start, &config, Vec::new()).map_err(|error| unwritten(&config.audit, error))?;
     let look = Look { format: config.format, color: config.color, keystrokes: config.keystrokes, live: true };
     let slices = evidence.as_ref().map(|_| SliceLimits::default());
     let (vlan_in_key, all_flows, report_every) = (config.vlan_in_key, config.all_flows, config.report_every);
@@ -98,6 +106,9 @@ pub(super) fn live(
     let stage = Stage::start(merge, &setup).map_err(|error| Failure::Input(format!("threads of engines: {error}")))?;
     let alerting = alerts.map(|alerts| alerts.start(false, context.clone())).transpose();
     let alerting = alerting.map_err(|error| Failure::Input(format!("threads for alerts: {error}")))?;
+    if let Some(alerting) = &alerting {
+        counters.watch(alerting.watch());
+    }
     let mut writer = Writer::new(look, context, evidence, sink).counting(Arc::clone(&counters)).alerting(alerting);
     writer.begin_file(is_new);
     let correlator = Correlator::new(config.claims.take()).with_pseudonyms(config.pseudonyms.clone());
@@ -107,6 +118,7 @@ pub(super) fn live(
         writer,
         standing: Standing::begin(counters, health, service, endpoint)
             .map_err(|error| Failure::Input(format!("--metrics and watchdog: {error}")))?,
+        audit,
     };
     let outcome = sensor.run(&signals, capturing, &mut config).and_then(|()| sensor.finish(&config, started));
     match config.output {
@@ -121,6 +133,7 @@ struct Sensor {
     correlator: Correlator,
     writer: Writer<Sink>,
     standing: Standing,
+    audit: Audit,
 }
 
 impl Sensor {
@@ -141,6 +154,7 @@ impl Sensor {
             let received = self.stage.receive(LONGEST_WAIT);
             self.handle()?;
             self.writer.flush_after(WRITE_AFTER)?;
+            self.writer.tidy();
             self.standing.round();
             if received == Received::End {
                 capturing.join();
@@ -151,7 +165,7 @@ impl Sensor {
 
     /// Everything that may be handled now.
     fn handle(&mut self) -> io::Result<()> {
-        let Self { stage, writer, correlator, standing } = self;
+        let Self { stage, writer, correlator, standing, .. } = self;
         stage.observe(|observation| writer.observe(observation, correlator))?;
         standing.counters.alerted.set(correlator.alerted() as u64);
         Ok(())
@@ -160,11 +174,19 @@ impl Sensor {
     /// Reads the configuration and claims again, all or nothing, and opens the output again. What goes wrong is logged, and all
     /// stays as it was.
     fn reload(&mut self, config: &mut LiveConfig) -> io::Result<()> {
-        match read_again(config.color) {
+        let read = read_again(config.color).map_err(|mistakes| mistakes.to_string());
+        let written = read.and_then(|new| match self.audit.tell(What::Reload, &new, config.fixed_that_differ(&new)) {
+            Ok(()) => Ok(new),
+            Err(error) => Err(format!("--audit: {error}")),
+        });
+        match written {
             Ok(new) => self.take_over(new, config),
             Err(mistakes) => {
                 self.standing.counters.claims_failed();
                 error!("configuration and claims were not read again, the old ones stay:\n{mistakes}");
+                if let Err(error) = self.audit.refuse(config, &mistakes) {
+                    error!("--audit: {error}");
+                }
             }
         }
         let Some(path) = &config.output else { return Ok(()) };
@@ -200,6 +222,7 @@ impl Sensor {
         self.writer.rename(new.claims.as_ref().and_then(|claims| claims.sensor.name.clone()));
         self.correlator.replace_claims(new.claims);
         self.correlator.learn(new.learning);
+        config.files = new.files;
         config.output = new.output;
     }
 
@@ -218,6 +241,9 @@ impl Sensor {
             inputs: inputs(config, &self.standing.counters),
         };
         self.writer.finish(&summary)?;
+        if let Err(error) = self.audit.tell(What::End, config, Vec::new()) {
+            error!("--audit: {error}");
+        }
         let lost = self.writer.end_alerting();
         Ok(if self.writer.evidence_failed() || lost > 0 { ExitStatus::Internal } else { ExitStatus::Ok })
     }

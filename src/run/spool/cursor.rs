@@ -73,8 +73,16 @@ fn path(folder: &Path, destination: &str) -> PathBuf {
 pub struct Progress {
     /// Number of the first record that it may not have.
     pub next: AtomicU64,
-    /// Messages sent, again or for the first time.
+    /// Records that count as arrived, in this run.
+    pub arrived: AtomicU64,
+    /// Messages sent, again or for the first time, in this run.
     pub sent: AtomicU64,
+    /// Of these, again.
+    pub sent_again: AtomicU64,
+    /// Connections that were made, in this run.
+    pub connections: AtomicU64,
+    /// Records that were gone, or could not be sent, in this run.
+    pub lost: AtomicU64,
     /// Whether there is a connection, or none is needed.
     pub is_connected: AtomicBool,
 }

@@ -269,7 +269,8 @@ impl Log {
         self.older.get(1).map_or(self.current.base, |second| second.base)
     }
 
-    fn bytes(&self) -> u64 {
+    /// Bytes of all segments.
+    pub(super) fn bytes(&self) -> u64 {
         self.older.iter().map(|segment| segment.bytes).sum::<u64>() + self.current.bytes
     }
 

@@ -39,7 +39,6 @@ pub use self::{
     losses::Losses,
     queue::{Counts, Queue, Spool},
     reader::{Reader, Record},
-    status::Status,
     tell::status,
 };
 

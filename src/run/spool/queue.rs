@@ -4,7 +4,7 @@ use std::{
     io,
     path::Path,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     thread::{self, JoinHandle},
@@ -14,7 +14,7 @@ use std::{
 use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, TrySendError, bounded};
 use tracing::{error, warn};
 
-use super::{Limits, Log, Opened, Progress, SpoolError, Standing};
+use super::{Limits, Log, Losses, Opened, Progress, SpoolError, Standing};
 
 /// Alerts that wait for the disk at most: some 100 MB of them.
 const ROOM: usize = 1 << 16;
@@ -30,10 +30,27 @@ const TIDY_EVERY: Duration = Duration::from_secs(1);
 pub struct Counts {
     /// Alerts on disk.
     pub accepted: AtomicU64,
-    /// Alerts that were dropped undelivered, whenever.
-    pub lost: AtomicU64,
+    /// Alerts that wait for the disk.
+    pub queued: AtomicU64,
+    /// Bytes of all segments.
+    pub bytes: AtomicU64,
+    /// What was dropped undelivered, whenever.
+    losses: Mutex<Losses>,
     /// Alerts that the queue had no room for and that are not in `lost` yet.
     refused: AtomicU64,
+}
+
+impl Counts {
+    /// What was dropped undelivered, whenever; some second old.
+    #[must_use]
+    pub fn losses(&self) -> Losses {
+        *self.losses.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, log: &Log) {
+        self.bytes.store(log.bytes(), Relaxed);
+        *self.losses.lock().unwrap_or_else(PoisonError::into_inner) = *log.losses();
+    }
 }
 
 /// The way in. All clones lead to the same spool.
@@ -46,19 +63,23 @@ pub struct Queue {
 impl Queue {
     /// Hands an alert's record over without waiting; where there is no room it is counted as lost.
     pub fn offer(&self, record: Vec<u8>) {
-        match self.sender.try_send(record) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.counts.refused.fetch_add(1, Relaxed);
-            }
+        self.counts.queued.fetch_add(1, Relaxed);
+        if let Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) = self.sender.try_send(record) {
+            self.refuse();
         }
     }
 
     /// Hands an alert's record over, and waits for room.
     pub fn push(&self, record: Vec<u8>) {
+        self.counts.queued.fetch_add(1, Relaxed);
         if self.sender.send(record).is_err() {
-            self.counts.refused.fetch_add(1, Relaxed);
+            self.refuse();
         }
+    }
+
+    fn refuse(&self) {
+        self.counts.queued.fetch_sub(1, Relaxed);
+        self.counts.refused.fetch_add(1, Relaxed);
     }
 }
 
@@ -83,8 +104,9 @@ impl Spool {
             warn!("spool: {}: {cut_bytes} bytes of an alert that was never accepted were cut off", folder.display());
         }
         let standing = Arc::new(Standing::with(log.end()));
-        let counts = Counts { lost: AtomicU64::new(log.losses().alerts()), ..Counts::default() };
-        Ok(Self { log: log.delivering_to(destinations), standing, counts: Arc::new(counts) })
+        let counts = Arc::new(Counts::default());
+        counts.note(&log);
+        Ok(Self { log: log.delivering_to(destinations), standing, counts })
     }
 
     /// Begins to take alerts. The thread ends when there is no way in any more, with everything on disk.
@@ -112,6 +134,7 @@ impl Spool {
             }
             let kept = self.log.append(&batch);
             self.counts.accepted.fetch_add(kept as u64, Relaxed);
+            self.counts.queued.fetch_sub(batch.len() as u64, Relaxed);
             self.standing.reach(self.log.end());
             if is_end || tidied.elapsed() >= TIDY_EVERY {
                 tidied = Instant::now();
@@ -121,7 +144,7 @@ impl Spool {
                     self.log.lose_in_queue(refused);
                 }
                 self.log.tidy();
-                self.counts.lost.store(self.log.losses().alerts(), Relaxed);
+                self.counts.note(&self.log);
             }
             if is_end {
                 self.standing.close();

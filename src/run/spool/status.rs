@@ -6,79 +6,40 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use serde::Serialize;
-
 use super::{Cursor, Losses, SpoolError, frame, segment_path, segments};
+use crate::output::spool::{Destination, Lost, Spool};
 
-/// How a spool stands.
-#[derive(Clone, Debug, Serialize)]
-pub struct Status {
-    /// Segments on disk.
-    pub segments: usize,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Records in them, delivered ones among them: a segment is dropped as a whole.
-    pub records: u64,
-    /// Number of the first record, and the one behind the last.
-    pub first: u64,
-    /// Number behind the last record.
-    pub end: u64,
-    /// When the oldest segment was last written to, in seconds since 1970; null without one.
-    pub oldest_written: Option<u64>,
-    /// Bytes behind the last whole record: of a write that goes on, or of a crash.
-    pub unfinished_bytes: u64,
-    /// What was dropped.
-    pub lost: Losses,
-    /// Each destination that was ever delivered to from here.
-    pub destinations: Vec<DestinationStatus>,
-}
-
-/// How a destination stands.
-#[derive(Clone, Debug, Serialize)]
-pub struct DestinationStatus {
-    /// What is kept of it: at most some seconds old.
-    #[serde(flatten)]
-    pub cursor: Cursor,
-    /// Records that it may not have.
-    pub waiting: u64,
-}
-
-impl Status {
-    /// Reads a folder; nothing is changed.
-    ///
-    /// # Errors
-    /// [`SpoolError`] where it cannot be read.
-    pub fn read(folder: &Path) -> Result<Self, SpoolError> {
-        let told = || SpoolError::at(folder);
-        let bases = segments(folder).map_err(told())?;
-        let (mut bytes, mut oldest_written) = (0, None);
-        for base in &bases {
-            // One that is dropped while we look is none.
-            let Ok(found) = fs::metadata(segment_path(folder, *base)) else { continue };
-            bytes += found.len();
-            let written = found.modified().ok().and_then(|time: SystemTime| time.duration_since(UNIX_EPOCH).ok());
-            oldest_written = oldest_written.or_else(|| written.map(|time| time.as_secs()));
-        }
-        let first = bases.first().copied().unwrap_or(0);
-        let (end, unfinished_bytes) = bases.last().map_or(Ok((0, 0)), |last| last_of(folder, *last)).map_err(told())?;
-        let destinations = Cursor::all(folder)
-            .map_err(told())?
-            .into_iter()
-            .map(|cursor| DestinationStatus { waiting: end.saturating_sub(cursor.next.max(first)), cursor });
-        let destinations = destinations.collect();
-        let (segments, records) = (bases.len(), end - first);
-        Ok(Self {
-            segments,
-            bytes,
-            records,
-            first,
-            end,
-            oldest_written,
-            unfinished_bytes,
-            lost: Losses::read(folder),
-            destinations,
-        })
+/// Reads a folder; nothing is changed.
+///
+/// # Errors
+/// [`SpoolError`] where it cannot be read.
+pub(super) fn read(folder: &Path) -> Result<Spool, SpoolError> {
+    let told = || SpoolError::at(folder);
+    let bases = segments(folder).map_err(told())?;
+    let (mut bytes, mut oldest_written) = (0, None);
+    for base in &bases {
+        // One that is dropped while we look is none.
+        let Ok(found) = fs::metadata(segment_path(folder, *base)) else { continue };
+        bytes += found.len();
+        let written = found.modified().ok().and_then(|time: SystemTime| time.duration_since(UNIX_EPOCH).ok());
+        oldest_written = oldest_written.or_else(|| written.map(|time| time.as_secs()));
     }
+    let first = bases.first().copied().unwrap_or(0);
+    let (end, unfinished_bytes) = bases.last().map_or(Ok((0, 0)), |last| last_of(folder, *last)).map_err(told())?;
+    let cursors = Cursor::all(folder).map_err(told())?.into_iter();
+    let destinations = cursors.map(|cursor| destination(cursor, first, end)).collect();
+    let (segments, records, lost) = (bases.len(), end - first, lost(folder));
+    Ok(Spool { segments, bytes, records, first, end, oldest_written, unfinished_bytes, lost, destinations })
+}
+fn destination(cursor: Cursor, first: u64, end: u64) -> Destination {
+    let waiting = end.saturating_sub(cursor.next.max(first));
+    let Cursor { destination, next, sent, sent_again, connections, lost, problem } = cursor;
+    Destination { destination, next, sent, sent_again, connections, lost, problem, waiting }
+}
+
+fn lost(folder: &Path) -> Lost {
+    let Losses { disk_full, size, age, queue, disk_error, cut_bytes } = Losses::read(folder);
+    Lost { disk_full, size, age, queue, disk_error, cut_bytes }
 }
 
 /// Number behind the last whole record of a segment, and bytes behind that.
