@@ -6,6 +6,8 @@ mod common;
 #[path = "common/pcaps.rs"]
 mod pcaps;
 
+#[path = "cut/carried.rs"]
+mod carried;
 #[path = "cut/encapsulated.rs"]
 mod encapsulated;
 #[path = "cut/tunnelled.rs"]

@@ -338,7 +338,7 @@ impl Ssh {
         let client = version(&self.halves.client.banner);
         if capable(client) && capable(server) {
             let doubled = client.is_some_and(|client| client < FIRST_UNDOUBLED);
-            cues.push(Cue::CanObfuscate { doubled });
+            cues.push(Cue::CanObfuscate { doubled, near: true });
         }
     }
 
