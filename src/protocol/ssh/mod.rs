@@ -4,6 +4,7 @@
 //! was over, whether a terminal was opened, which packets can be keystrokes. A gap in what is in clear ends the
 //! knowledge; nothing is guessed across it.
 
+mod adjust;
 mod auth;
 mod banner;
 mod input;
@@ -128,7 +129,8 @@ impl Ssh {
     /// Memory that it takes at most beside itself, in bytes: of each side a packet in clear that is not yet whole, and the lists
     /// of one that was.
     #[cfg(test)]
-    pub(crate) const MOST_BYTES: usize = 2 * (MAX_CLEAR_PACKET.next_power_of_two() + MAX_CLEAR_PACKET) as usize;
+    pub(crate) const MOST_BYTES: usize =
+        2 * (MAX_CLEAR_PACKET.next_power_of_two() + MAX_CLEAR_PACKET) as usize + OutputMemory::MOST_BYTES;
 
     /// A session of which nothing was read; `from_start` says which side was captured from its beginning.
     #[must_use]
@@ -331,7 +333,9 @@ impl Ssh {
         let server = version(&self.halves.server.banner);
         if let Some(line) = &self.halves.client.banner {
             self.inferred.auth.set_client(line);
-            self.inferred.login.set_openssh_client(openssh_version(line).is_some());
+            let is_openssh = openssh_version(line).is_some();
+            self.inferred.login.set_client(is_openssh, self.inferred.auth.knows_client());
+            self.inferred.output.set_openssh_client(is_openssh);
         }
         self.inferred.login.set_openssh_server(server.is_some());
         let capable = |version: Option<(u32, u32)>| version.is_some_and(|version| version >= FIRST_OBFUSCATING);
@@ -446,6 +450,9 @@ impl Inferred {
     fn on_record(&mut self, side: Side, record: &Record, sizes: Sizes, rtt: Option<Span>, cues: &mut Vec<Cue>) {
         if side == Side::Client {
             self.ladder.on_client_record(record, sizes, &self.login, cues);
+        }
+        if side == Side::Server && matches!(self.login.terminal(), Some(Terminal::Open | Terminal::Unknown)) {
+            self.output.on_written(record, sizes);
         }
         if self.login.step() == Some(Step::Auth) {
             self.auth.push(side, record, sizes, rtt);
