@@ -81,7 +81,7 @@ pub(in crate::output) struct SessionRecord<'a> {
     /// not known).
     app_rtt: Option<AppRttRecord>,
     /// What was typed, as counts and times; null where it could not be recovered (compressed, cipher not
-    /// known, beginning not captured).
+    /// known, beginning not captured and too little typed since).
     keystrokes: Option<KeystrokesRecord>,
     /// The claim that the session was held against; null where none matches.
     claim: Option<ClaimRecord<'a>>,

@@ -10,6 +10,7 @@ mod banner;
 mod input;
 mod kexinit;
 mod ladder;
+mod lengths;
 mod login;
 mod records;
 mod rekey;
@@ -21,6 +22,7 @@ use self::{
     input::OutputMemory,
     kexinit::{KEXINIT, KexInit, NEWKEYS, negotiate},
     ladder::{Ladder, key_work},
+    lengths::TypedLengths,
     login::Login,
     records::{Framer, Record},
     rekey::{Belongs, Known, Lengths, Rekey, new_keys},
@@ -32,7 +34,7 @@ pub use self::{
 };
 use super::Standing;
 use crate::{
-    cue::{Cue, Step, Terminal},
+    cue::{Cue, InputKind, Step, Terminal},
     flow::{Data, PerSide, Side},
     time::Span,
 };
@@ -75,6 +77,8 @@ pub struct Facts {
 pub struct Ssh {
     halves: PerSide<Half>,
     inferred: Inferred,
+    /// Of a session whose beginning was not captured.
+    typed: Option<Box<TypedLengths>>,
     /// Which side was captured from its beginning.
     from_start: PerSide<bool>,
     not_ours: bool,
@@ -91,6 +95,8 @@ struct Inferred {
     login_reported: bool,
     output: OutputMemory,
     rekey: Rekey,
+    /// Lengths were guessed: only what is as long as a key is told.
+    guessed: bool,
 }
 
 /// One direction.
@@ -129,8 +135,10 @@ impl Ssh {
     /// Memory that it takes at most beside itself, in bytes: of each side a packet in clear that is not yet whole, and the lists
     /// of one that was.
     #[cfg(test)]
-    pub(crate) const MOST_BYTES: usize =
-        2 * (MAX_CLEAR_PACKET.next_power_of_two() + MAX_CLEAR_PACKET) as usize + OutputMemory::MOST_BYTES;
+    pub(crate) const MOST_BYTES: usize = 2 * (MAX_CLEAR_PACKET.next_power_of_two() + MAX_CLEAR_PACKET) as usize
+        + OutputMemory::MOST_BYTES
+        + size_of::<Lengths>()
+        + Lengths::MOST_BYTES;
 
     /// A session of which nothing was read; `from_start` says which side was captured from its beginning.
     #[must_use]
@@ -146,7 +154,9 @@ impl Ssh {
                 login_reported: false,
                 output: OutputMemory::default(),
                 rekey: Rekey::default(),
+                guessed: false,
             },
+            typed: None,
             from_start,
             not_ours: false,
             swapped: false,
@@ -154,13 +164,14 @@ impl Ssh {
         }
     }
 
-    /// A session whose beginning was not captured: nothing can be read of it.
+    /// A session whose beginning was not captured: nothing can be read of it, but for keys once they show.
     #[must_use]
     pub fn midstream() -> Self {
         let mut ssh = Self::new(PerSide::default());
         ssh.halves.client.phase = Phase::Lost;
         ssh.halves.server.phase = Phase::Lost;
         ssh.inferred.give_up();
+        ssh.typed = Some(Box::default());
         ssh
     }
 
@@ -246,6 +257,9 @@ impl Ssh {
 
     /// Takes the next bytes of one side and adds what they mean to `cues`. `rtt` is the client-side round trip, where known.
     pub fn on_data(&mut self, side: Side, data: &Data<'_>, rtt: Option<Span>, cues: &mut Vec<Cue>) {
+        if self.typed.is_some() {
+            return self.on_segment(side, data, cues);
+        }
         let mut rest = *data;
         loop {
             let used = match &mut self.halves.get_mut(side).phase {
@@ -314,6 +328,17 @@ impl Ssh {
         let lengths = PerSide { client: self.halves.client.lengths, server: self.halves.server.lengths };
         let Phase::Encrypted(framer) = &self.halves.get(side).phase else { return Belongs::Session };
         self.inferred.rekey.on_segment(side, data, &Known { lengths, sizes: framer.sizes }, cues)
+    }
+
+    /// A segment of a session whose beginning was not captured, before it shows how long keys are.
+    fn on_segment(&mut self, side: Side, data: &Data<'_>, cues: &mut Vec<Cue>) {
+        let Some(sizes) = self.typed.as_mut().and_then(|typed| typed.push(side, data.len, data.time)) else { return };
+        self.typed = None;
+        self.inferred.guessed = true;
+        self.halves.client.phase = Phase::Encrypted(Framer::new(sizes));
+        self.halves.server.phase = Phase::Encrypted(Framer::new(sizes));
+        // They may be hidden among chaff by programs of any version; which of it are keys is not told then.
+        cues.push(Cue::CanObfuscate { doubled: false, near: false });
     }
 
     /// Bytes of one side were not captured.
@@ -448,7 +473,7 @@ impl Ssh {
 
 impl Inferred {
     fn on_record(&mut self, side: Side, record: &Record, sizes: Sizes, rtt: Option<Span>, cues: &mut Vec<Cue>) {
-        if side == Side::Client {
+        if side == Side::Client && !self.guessed {
             self.ladder.on_client_record(record, sizes, &self.login, cues);
         }
         if side == Side::Server && matches!(self.login.terminal(), Some(Terminal::Open | Terminal::Unknown)) {
@@ -463,14 +488,20 @@ impl Inferred {
         } else {
             self.login.push(side, record, sizes);
         }
-        if side == Side::Server {
+        if side == Side::Server && !self.guessed {
             self.ladder.on_server_record(record, sizes, &self.login, cues);
         }
         self.report_login(cues);
         match (side, self.login.terminal()) {
             (Side::Server, _) => cues.push(Cue::Output(self.output.on_output(record, sizes))),
             (Side::Client, Some(Terminal::Open | Terminal::Unknown)) => {
-                cues.extend(self.output.classify(record, sizes, rtt).map(Cue::Input));
+                let input = self.output.classify(record, sizes, rtt);
+                let is_told = |kind| !self.guessed || matches!(kind, InputKind::Char | InputKind::Key | InputKind::Keys(_));
+                match input {
+                    Some(input) if is_told(input.kind) => cues.push(Cue::Input(input)),
+                    Some(_) => cues.push(Cue::Lost(side)), // it may have been a key
+                    None => {}
+                }
             }
             (Side::Client, _) => {}
         }
