@@ -137,8 +137,8 @@ impl Ssh {
     #[cfg(test)]
     pub(crate) const MOST_BYTES: usize = 2 * (MAX_CLEAR_PACKET.next_power_of_two() + MAX_CLEAR_PACKET) as usize
         + OutputMemory::MOST_BYTES
-        + size_of::<Lengths>()
-        + Lengths::MOST_BYTES;
+        + size_of::<TypedLengths>()
+        + TypedLengths::MOST_BYTES;
 
     /// A session of which nothing was read; `from_start` says which side was captured from its beginning.
     #[must_use]
