@@ -7,6 +7,7 @@
 mod adjust;
 mod auth;
 mod banner;
+mod clear;
 mod input;
 mod kexinit;
 mod ladder;
@@ -19,6 +20,7 @@ mod sizes;
 use self::{
     auth::Auth,
     banner::{BannerReader, Found, openssh_version},
+    clear::{ClearPacket, clear_packet},
     input::OutputMemory,
     kexinit::{KEXINIT, KexInit, NEWKEYS, negotiate},
     ladder::{Ladder, key_work},
@@ -38,9 +40,6 @@ use crate::{
     flow::{Data, PerSide, Side},
     time::Span,
 };
-
-/// Longest packet that is read in clear (RFC 4253 §6.1: 35,000 bytes must be accepted).
-const MAX_CLEAR_PACKET: u32 = 35_000;
 
 /// The first release whose client hides keystrokes, and whose server answers the chaff.
 const FIRST_OBFUSCATING: (u32, u32) = (9, 5);
@@ -135,7 +134,7 @@ impl Ssh {
     /// Memory that it takes at most beside itself, in bytes: of each side a packet in clear that is not yet whole, and the lists
     /// of one that was.
     #[cfg(test)]
-    pub(crate) const MOST_BYTES: usize = 2 * (MAX_CLEAR_PACKET.next_power_of_two() + MAX_CLEAR_PACKET) as usize
+    pub(crate) const MOST_BYTES: usize = 2 * (clear::MAX_PACKET.next_power_of_two() + clear::MAX_PACKET) as usize
         + OutputMemory::MOST_BYTES
         + size_of::<TypedLengths>()
         + TypedLengths::MOST_BYTES;
@@ -525,30 +524,6 @@ fn direction(lists: &kexinit::Directions, role: Side) -> &str {
     match role {
         Side::Client => &lists.client_to_server,
         Side::Server => &lists.server_to_client,
-    }
-}
-
-/// A packet in clear (RFC 4253 §6).
-enum ClearPacket<'a> {
-    /// More bytes are needed.
-    Short,
-    /// Lengths that cannot be.
-    Broken,
-    /// A payload, and what follows the packet.
-    Whole(&'a [u8], &'a [u8]),
-}
-
-fn clear_packet(bytes: &[u8]) -> ClearPacket<'_> {
-    let Some((length, rest)) = bytes.split_first_chunk::<4>() else { return ClearPacket::Short };
-    let length = u32::from_be_bytes(*length);
-    if !(12..=MAX_CLEAR_PACKET).contains(&length) || !(length + 4).is_multiple_of(8) {
-        return ClearPacket::Broken;
-    }
-    let Some((packet, rest)) = rest.split_at_checked(length as usize) else { return ClearPacket::Short };
-    let Some((&padding, body)) = packet.split_first() else { return ClearPacket::Broken };
-    match body.len().checked_sub(usize::from(padding)).filter(|&payload| payload > 0).and_then(|payload| body.get(..payload)) {
-        Some(payload) => ClearPacket::Whole(payload, rest),
-        None => ClearPacket::Broken,
     }
 }
 
