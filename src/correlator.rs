@@ -280,6 +280,9 @@ fn disguise(report: &mut SessionReport, claim: Option<&mut ClaimEvent>, pseudony
     if let Some(facts) = &mut report.facts {
         facts.rename(|kind, name| pseudonyms.name(kind, name));
     }
+    for carrier in &mut report.carriers {
+        carrier.target.rename(|ip| pseudonyms.ip(ip), |name| pseudonyms.name("host", name));
+    }
     if let Some(claim) = claim {
         claim.identity = pseudonyms.name("id", &claim.identity);
         claim.claims_sha256 = pseudonyms.sha256(&claim.claims_sha256);

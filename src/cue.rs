@@ -22,6 +22,8 @@ pub enum Cue {
     CanObfuscate {
         /// The client sends chaff along with keys, too (before 9.8, CVE-2024-39894).
         doubled: bool,
+        /// Answers come from the end of this connection: behind a proxy they come too late to tell single keys.
+        near: bool,
     },
     /// Keys were exchanged anew: what the client has sent since was none of a user's.
     Rekeyed {

@@ -72,6 +72,7 @@
 //! * **Record**: in `protocol::ssh` an encrypted packet, or a segment that may hold several; in `protocol::tls` one of TLS.
 //! * **Slice**: the headers of one flow's frames.
 //! * **Cue**: what a protocol tells the measurers: input, output, keys, what is known of the terminal.
+//! * **Carrier**: a proxy that the client asked in clear to connect it; its stream goes on inside.
 //! * **Keystroke**: a press, a repeat of a held key, a paste, or where the protocol shows it a release. **Silent**: without echo. **Hidden run**: four or more silent
 //!   characters in a row, such as a password: counted, not timed. **Chaff**: messages that hide keystrokes.
 //! * **Floor**: the smallest round trip that is no accident.

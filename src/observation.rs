@@ -14,7 +14,7 @@ use crate::{
         program::ProgramRoundTrips,
         quality::Quality,
     },
-    protocol::Facts,
+    protocol::{Facts, carrier::Carrier},
     time::{Span, Timestamp},
     wire::Encapsulation,
 };
@@ -126,6 +126,8 @@ pub struct SessionReport {
     pub midstream: bool,
     /// What the handshake said in clear; `None` for a flow that is no session.
     pub facts: Option<Facts>,
+    /// The proxies in which it came wrapped, from the client's on.
+    pub carriers: Vec<Carrier>,
     /// See [`crate::measure::keystroke::Keystrokes::obfuscated`].
     pub obfuscated: Option<bool>,
     /// Marks of each side's TCP stack.

@@ -93,6 +93,21 @@ fn a_port_or_a_like_name_is_no_mark() {
     }
 }
 
+/// Behind CONNECT a name counts as it does without; other pages that are fetched so are no sessions.
+#[test]
+fn a_product_is_told_through_a_proxy_too() {
+    let connect: &[u8] = b"CONNECT relay.example:443 HTTP/1.1\r\n\r\n";
+    let answer = [b"HTTP/1.1 200 OK\r\n\r\n", &server_hello()[..]].concat();
+    let (records, _) = analyze(3_128, &[connect, &hello("relay-0a1b2c3d.net.anydesk.com")], &answer, &[]);
+    let session = of(&records, "session")[0].clone();
+    assert_eq!((&session["protocol"], &session["details"]["tls_version"]), (&json!("anydesk"), &json!("TLS 1.2")));
+    assert_eq!(session["carriers"], json!([{"kind": "http_connect", "host": "relay.example", "port": 443}]));
+    for other in [&hello("www.example.org")[..], b"GET / HTTP/1.1\r\n", b"\0\x01\x02\x03"] {
+        let (records, _) = analyze(3_128, &[connect, other], &answer, &[]);
+        assert!(of(&records, "session").is_empty());
+    }
+}
+
 #[test]
 fn whom_a_client_talks_to_accuses_nobody() {
     let folder = tempfile::tempdir().unwrap();

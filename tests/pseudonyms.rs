@@ -68,6 +68,8 @@ fn secrets() -> BTreeSet<String> {
             }
         }
     }
+    // Where clients asked proxies to connect to, and as whom.
+    secrets.extend(["192.0.2.22", "srv.example.net", "proxyuser", "proxysecret"].map(str::to_owned));
     assert!(secrets.contains("203.0.113.17") && secrets.contains("198.51.100.2"), "{secrets:?}");
     secrets
 }
@@ -145,6 +147,9 @@ fn facts(records: &[Value]) -> Vec<Value> {
             {
                 details.remove(name);
             }
+        }
+        for carrier in fact.get_mut("carriers").and_then(Value::as_array_mut).into_iter().flatten() {
+            carrier.as_object_mut().unwrap().remove("host");
         }
         if let Some(claim) = fact.get_mut("claim").and_then(Value::as_object_mut) {
             claim.remove("identity");

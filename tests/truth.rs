@@ -108,6 +108,11 @@ fn is_desktop(name: &str) -> bool {
     name.starts_with("vnc-") || name.starts_with("rdp-")
 }
 
+/// Whether the client reached its server through a proxy, and the sensor stands in front of that.
+fn is_carried(name: &str) -> bool {
+    ["ssh-socks5", "ssh-connect"].contains(&name)
+}
+
 /// Times of keys that went down, in order; no pastes.
 fn presses(records: &[Value]) -> Vec<i64> {
     times(records, &["press", "press_release", "repeat"])
@@ -191,7 +196,9 @@ fn half_of_the_intervals_are_right_to_a_third_of_a_millisecond() {
             .collect();
         errors.sort_by(f64::total_cmp);
         let median = errors[errors.len() / 2];
-        assert!(median <= 0.35, "{name}: {median:.3} ms");
+        // Through a proxy keys pass a pipe and another process first, on a busy machine.
+        let most = if is_carried(&name) { 0.8 } else { 0.35 };
+        assert!(median <= most, "{name}: {median:.3} ms");
         scored += 1;
     }
     assert!(scored >= 8, "{scored} captures with enough keys");
@@ -456,4 +463,22 @@ fn without_feigned_echoes(packets: &[Packet], truth: &Truth) -> (Vec<Packet>, us
         out.push(packet);
     }
     (out, removed.len())
+}
+
+/// An echo comes from behind the proxy: never sooner than a round trip there, half of them soon after. The proxy acknowledges at once.
+#[test]
+fn through_a_proxy_echoes_come_from_the_server() {
+    for name in captures().into_iter().filter(|name| is_carried(name)) {
+        let meta = fs::read_to_string(repository().join(format!("pcaps/{name}.meta.json"))).unwrap();
+        let behind = serde_json::from_str::<Value>(&meta).unwrap()["behind"]["rtt"].as_f64().unwrap();
+        let records = records(&name);
+        let session = of(&records, "session")[0];
+        let echo = &session["keystrokes"]["echo_ms"];
+        let (min, median) = (echo["min"].as_f64().unwrap(), echo["p50"].as_f64().unwrap());
+        assert!(min >= behind && median <= behind + 10.0, "{name}: {min} {median}, {behind} behind the proxy");
+        assert!(session["rtt"]["server"]["floor_ms"].as_f64().unwrap() < 1.0, "{name}: TCP ends at the proxy");
+        let server = &session["app_rtt"]["server"];
+        assert!(server["excess_ms"].is_null() && server["extra_hops"].is_null(), "{name}");
+        assert!(session["app_rtt"]["excess_ms"].as_f64().unwrap().abs() < 2.0, "{name}: the client itself is not behind one");
+    }
 }

@@ -100,6 +100,7 @@ pub(super) fn report_headers(flow: &Flow<Candidate>, candidate: &Candidate, id: 
         identified_by: None,
         midstream: flow.midstream,
         facts: None,
+        carriers: Vec::new(),
         obfuscated: None,
         stack: PerSide::from_fn(|side| Stack { marks: candidate.halves.get(side).stack, timestamp_hz: None }),
         traffic,

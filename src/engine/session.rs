@@ -119,12 +119,12 @@ impl Session {
     }
 
     /// Whether it is known for good whether this is a session, and who is its client.
-    pub(super) const fn is_settled(&self) -> bool {
+    pub(super) fn is_settled(&self) -> bool {
         self.decoder.is_settled()
     }
 
     /// Whether it matters what segments carry, besides how much it is.
-    pub(super) const fn reads_bytes(&self) -> bool {
+    pub(super) fn reads_bytes(&self) -> bool {
         self.decoder.reads_bytes()
     }
 
@@ -277,6 +277,7 @@ impl Session {
                 _ => IdentifiedBy::Signature,
             }),
             facts: self.decoder.facts(),
+            carriers: self.decoder.carriers(),
             obfuscated: self.typing.obfuscated(),
             stack: PerSide::from_fn(|side| Stack {
                 marks: candidate.halves.get(side).stack,

@@ -40,7 +40,7 @@ impl Typing {
                 Cue::Input(input) => keystrokes.on_input(input, rtt, decided),
                 Cue::Output(output) => keystrokes.on_output(output, decided),
                 Cue::Terminal(terminal) => keystrokes.on_terminal(terminal),
-                Cue::CanObfuscate { doubled } => keystrokes.on_can_obfuscate(doubled),
+                Cue::CanObfuscate { doubled, near } => keystrokes.on_can_obfuscate(doubled, near),
                 Cue::Rekeyed { since } => keystrokes.on_rekeyed(since),
                 Cue::Lost(side) => keystrokes.on_lost(side),
                 Cue::Key(_) | Cue::Asked(_) | Cue::Answered(_) => {}

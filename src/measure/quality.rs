@@ -109,7 +109,8 @@ impl Quality {
     fn defects(&self) -> Vec<(f64, String)> {
         let mut defects = Vec::new();
         if self.one_sided {
-            defects.push((1.0, "one direction alone was seen".to_owned()));
+            defects
+                .push((1.0, "one direction alone was seen, so there are no round trips, no echoes and no keystrokes".to_owned()));
         }
         if self.clock_steps > 0 {
             let times = if self.clock_steps == 1 { "once".to_owned() } else { format!("{} times", self.clock_steps) };

@@ -3,6 +3,7 @@
 mod alert;
 mod answer;
 mod audit;
+mod carrier;
 mod check;
 mod details;
 mod keystroke;

@@ -1,8 +1,22 @@
 //! The decoder of one session, whatever its protocol: told apart by the first bytes.
 
 use super::{
-    Standing, families, families::Families, identify, rdp, rdp::Rdp, rlogin, rlogin::Rlogin, ssh, ssh::Ssh, telnet,
-    telnet::Telnet, vnc, vnc::Vnc, x11, x11::X11,
+    Standing,
+    carrier::{Carried, Carrier},
+    families,
+    families::Families,
+    identify, rdp,
+    rdp::Rdp,
+    rlogin,
+    rlogin::Rlogin,
+    ssh,
+    ssh::Ssh,
+    telnet,
+    telnet::Telnet,
+    vnc,
+    vnc::Vnc,
+    x11,
+    x11::X11,
 };
 use crate::{
     cue::Cue,
@@ -25,6 +39,8 @@ pub enum Protocol {
     Rlogin,
     /// The X Window System.
     X11,
+    /// Whatever a proxy carries.
+    Carried,
     /// One of the products in the table of families.
     Family,
 }
@@ -115,6 +131,8 @@ pub enum Decoder {
     X11(Box<X11>),
     /// A product in the table of families.
     Family(Box<Families>),
+    /// One of them, through proxies.
+    Carried(Box<Carried>),
 }
 
 impl Decoder {
@@ -142,6 +160,7 @@ impl Decoder {
             Self::Rlogin(rlogin) => rlogin.standing(),
             Self::X11(x11) => x11.standing(),
             Self::Family(families) => families.standing(),
+            Self::Carried(carried) => carried.standing(),
         }
     }
 
@@ -156,38 +175,46 @@ impl Decoder {
             Self::Telnet(telnet) => telnet.keys_known(),
             Self::Rlogin(rlogin) => rlogin.keys_known(),
             Self::X11(x11) => x11.keys_known(),
+            Self::Carried(carried) => carried.inner().keys_known(),
         }
     }
 
     /// Whether the protocol shows keys on their way down and up, and not what a terminal makes of them.
     #[must_use]
-    pub const fn shows_releases(&self) -> bool {
-        matches!(self, Self::Rdp(_) | Self::Vnc(_) | Self::X11(_))
+    pub fn shows_releases(&self) -> bool {
+        match self {
+            Self::Rdp(_) | Self::Vnc(_) | Self::X11(_) => true,
+            Self::Carried(carried) => carried.inner().shows_releases(),
+            _ => false,
+        }
     }
 
     /// Whether nothing of an SSH session can be told apart any more.
     #[must_use]
-    pub const fn is_unreadable(&self) -> bool {
+    pub fn is_unreadable(&self) -> bool {
         match self {
             Self::Ssh(ssh) => ssh.is_unreadable(),
+            Self::Carried(carried) => carried.inner().is_unreadable(),
             _ => false,
         }
     }
 
     /// Whether nothing more is read in clear: neither what this is nor who is who will change.
     #[must_use]
-    pub const fn is_settled(&self) -> bool {
+    pub fn is_settled(&self) -> bool {
         match self {
             Self::Ssh(ssh) => ssh.is_settled(),
+            Self::Carried(carried) => carried.is_settled(),
             _ => false,
         }
     }
 
     /// Whether it matters what segments carry, besides how much it is.
     #[must_use]
-    pub const fn reads_bytes(&self) -> bool {
+    pub fn reads_bytes(&self) -> bool {
         match self {
             Self::Ssh(ssh) => ssh.reads_bytes(),
+            Self::Carried(carried) => carried.reads_bytes(),
             _ => true,
         }
     }
@@ -198,6 +225,7 @@ impl Decoder {
             Self::Ssh(ssh) => ssh.take_role_swap(),
             Self::Vnc(vnc) => vnc.take_role_swap(),
             Self::X11(x11) => x11.take_role_swap(),
+            Self::Carried(carried) => carried.take_role_swap(),
             _ => false,
         }
     }
@@ -211,6 +239,7 @@ impl Decoder {
             Self::Rdp(rdp) => rdp.roles_known(),
             Self::Vnc(vnc) => vnc.roles_known(),
             Self::X11(x11) => x11.roles_known(),
+            Self::Carried(carried) => carried.inner().roles_known(),
         }
     }
 
@@ -226,7 +255,17 @@ impl Decoder {
             Self::Rlogin(rlogin) => Facts::Rlogin(Box::new(rlogin.facts())),
             Self::X11(x11) => Facts::X11(x11.facts()),
             Self::Family(families) => Facts::Family(Box::new(families.facts()?)),
+            Self::Carried(carried) => return carried.facts(),
         })
+    }
+
+    /// The proxies that the session passes, as far as the client asked for them; none where nothing was seen of any.
+    #[must_use]
+    pub fn carriers(&self) -> Vec<Carrier> {
+        match self {
+            Self::Carried(carried) => carried.carriers(),
+            _ => Vec::new(),
+        }
     }
 
     /// Takes the next bytes of one side and adds what they mean to `cues`. `rtt` is the client-side round trip, where known.
@@ -240,6 +279,7 @@ impl Decoder {
                     Some(Protocol::Rlogin) => Self::Rlogin(Box::default()),
                     Some(Protocol::X11) => Self::X11(Box::default()),
                     Some(Protocol::Family) => Self::Family(Box::default()),
+                    Some(Protocol::Carried) => Self::Carried(Box::default()),
                     Some(Protocol::Ssh) | None => Self::Ssh(Ssh::new(*from_start)),
                 };
                 self.on_data(side, data, rtt, cues);
@@ -251,6 +291,7 @@ impl Decoder {
             Self::Rlogin(rlogin) => rlogin.on_data(side, data, cues),
             Self::X11(x11) => x11.on_data(side, data, cues),
             Self::Family(families) => families.on_data(side, data),
+            Self::Carried(carried) => carried.on_data(side, data, rtt, cues),
         }
     }
 
@@ -268,6 +309,7 @@ impl Decoder {
             Self::Rlogin(rlogin) => rlogin.on_gap(),
             Self::X11(x11) => x11.on_gap(side),
             Self::Family(families) => families.on_gap(),
+            Self::Carried(carried) => carried.on_gap(side, cues),
         }
     }
 }

@@ -3,7 +3,7 @@
 //! The answer has three values. "Not yet" keeps the bytes; "not ours" lets go of the flow for good, so that what is
 //! not a session costs nothing.
 
-use super::{Protocol, families::Families, rdp, rlogin::Rlogin, telnet::Telnet, x11::X11};
+use super::{Protocol, carrier::Carried, families::Families, rdp, rlogin::Rlogin, telnet::Telnet, x11::X11};
 use crate::{flow::Side, wire::SeqNumber};
 
 /// The port that IANA assigned to SSH; used only where a flow's beginning was not captured.
@@ -66,6 +66,8 @@ pub(super) fn protocol(bytes: &[u8], side: Side) -> Option<Protocol> {
         Some(Protocol::Rlogin)
     } else if side == Side::Client && X11::may_begin(bytes) {
         Some(Protocol::X11)
+    } else if side == Side::Client && Carried::may_begin(bytes) {
+        Some(Protocol::Carried)
     } else {
         Families::may_begin(bytes, side).then_some(Protocol::Family)
     }

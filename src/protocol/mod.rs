@@ -1,6 +1,7 @@
 //! What the bytes of a session say: one folder a protocol, and how a flow is recognised as one of them.
 
 mod bytes;
+pub mod carrier;
 mod decoder;
 pub mod families;
 pub mod identify;

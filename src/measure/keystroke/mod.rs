@@ -118,10 +118,10 @@ impl Keystrokes {
         self.terminal = terminal;
     }
 
-    /// Both programs can hide keystrokes.
-    pub fn on_can_obfuscate(&mut self, doubled: bool) {
+    /// Both programs can hide keystrokes. Where the server is not near, no key is looked for among chaff.
+    pub fn on_can_obfuscate(&mut self, doubled: bool, near: bool) {
         self.chaff.expect();
-        self.hidden = Some(Box::new(Recovery::new(doubled)));
+        self.hidden = near.then(|| Box::new(Recovery::new(doubled)));
     }
 
     /// Bytes of one side were not captured.

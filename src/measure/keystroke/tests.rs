@@ -204,7 +204,7 @@ fn a_paste_comes_back_and_a_programs_message_does_not() {
 #[test]
 fn chaff_takes_back_what_waits() {
     let mut session = Session::new(Terminal::Open);
-    session.keystrokes.on_can_obfuscate(false);
+    session.keystrokes.on_can_obfuscate(false, true);
     for i in 0..60 {
         session.key(i * 20);
         session.echo(i * 20 + 1);

@@ -38,6 +38,8 @@ impl AppRttRecord {
         let program = report.program.as_ref()?;
         let tcp = tcp_reference(&report.rtt.client, program);
         let floor = program.lowest.first().map(|answer| answer.path());
+        // TCP ends at the proxy where there is one: its round trip is not the server's.
+        let server = if report.carriers.is_empty() { report.rtt.server } else { RoundTrips::default() };
         Some(Self {
             client: ProgramRecord::new(program),
             excess_ms: floor.zip(tcp).map(|(floor, tcp)| (floor - tcp).as_millis_f64()),
@@ -45,7 +47,7 @@ impl AppRttRecord {
             comb: program.pace.comb().as_ref().map(CombRecord::new),
             server: report
                 .keystrokes
-                .and_then(|keystrokes| Some(EchoRecord::new(&keystrokes.echo?, keystrokes.levels.as_ref(), &report.rtt.server))),
+                .and_then(|keystrokes| Some(EchoRecord::new(&keystrokes.echo?, keystrokes.levels.as_ref(), &server))),
         })
     }
 }
@@ -107,11 +109,11 @@ struct EchoRecord {
     /// Median in milliseconds.
     p50_ms: f64,
     /// How much the floor exceeds TCP's round trip to the server, in milliseconds: what the server takes, and legs behind it where it
-    /// passes the keys on. Null where TCP's was not measured.
+    /// passes the keys on. Null where TCP's was not measured, and through proxies (`carriers`), where TCP ends at the first.
     excess_ms: Option<f64>,
     /// Hosts behind the server that keys were passed on to, one after the other, as far as echoes came later in steps of 10 ms and
     /// more: an estimate, and at least so many. 0: none so far away. Null with fewer than 16 echoes in step, where keystrokes are hidden
-    /// among chaff, and where TCP's round trip was not measured.
+    /// among chaff, where TCP's round trip was not measured, and through proxies.
     extra_hops: Option<u64>,
     /// The legs between those hosts, the server's first; empty where `extra_hops` is 0 or null.
     legs: Vec<LegRecord>,

@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{
-    ClaimRecord, EndpointRecord, FindingRecord, Head, details::DetailsRecord, program::AppRttRecord, quality::QualityRecord,
-    rfc3339, stack::StackRecord, traffic::TrafficRecord,
+    ClaimRecord, EndpointRecord, FindingRecord, Head, carrier::CarrierRecord, details::DetailsRecord, program::AppRttRecord,
+    quality::QualityRecord, rfc3339, stack::StackRecord, traffic::TrafficRecord,
 };
 use crate::{
     event::SessionEvent,
@@ -52,6 +52,9 @@ pub(in crate::output) struct SessionRecord<'a> {
     client_evidence: &'static str,
     /// VLANs and tunnels around the session, the outermost first; empty where there is none.
     encapsulation: Vec<EncapsulationRecord>,
+    /// Proxies that the client asked to connect it, in clear and in this connection, the first one first: `server` is that one, and all that
+    /// is told of it; `details` are of what is carried. Empty where none was seen, which does not say that there is none.
+    carriers: Vec<CarrierRecord>,
     /// Transport protocol.
     #[schemars(extend("enum" = ["tcp", "udp"]))]
     transport: &'static str,
@@ -78,7 +81,7 @@ pub(in crate::output) struct SessionRecord<'a> {
     /// not known).
     app_rtt: Option<AppRttRecord>,
     /// What was typed, as counts and times; null where it could not be recovered (compressed, cipher not
-    /// known, beginning not captured).
+    /// known, beginning not captured and too little typed since).
     keystrokes: Option<KeystrokesRecord>,
     /// The claim that the session was held against; null where none matches.
     claim: Option<ClaimRecord<'a>>,
@@ -109,6 +112,7 @@ impl<'a> SessionRecord<'a> {
             server: EndpointRecord::new(report.endpoints.server, report.mac.server),
             client_evidence: evidence(report.evidence),
             encapsulation: EncapsulationRecord::list(report.encapsulation),
+            carriers: report.carriers.iter().map(CarrierRecord::new).collect(),
             transport: transport(report.transport),
             protocol: report.facts.as_ref().map_or("unknown", Facts::protocol),
             identified_by: report.identified_by.map(identified_by),

@@ -195,6 +195,11 @@ impl Auth {
         self.client = Client::of(line);
     }
 
+    /// Whether the client's habits are known.
+    pub(super) fn knows_client(&self) -> bool {
+        self.client != Client::Other
+    }
+
     /// Bytes are missing, or there are no lengths to go by.
     pub(super) fn give_up(&mut self) {
         self.unclear = true;

@@ -1,6 +1,7 @@
 //! What a client packet can be, going by its length and by what the server just sent.
 
 use super::{
+    adjust::{EagerAdjusts, WITHIN as ADJUST_WITHIN},
     records::Record,
     sizes::{Sizes, payload},
 };
@@ -19,9 +20,6 @@ const ADJUST_IN_BULK: u32 = 16 * 1024;
 /// Output after a longer silence begins a new run.
 const RUN_PAUSE: Span = Span::from_secs(1);
 
-/// What a client takes beyond the round trip to add to its window: it is a program, it does not think.
-const ADJUST_WITHIN: Span = Span::from_millis(60);
-
 /// The round trip that is assumed before one was measured.
 const UNKNOWN_RTT: Span = Span::from_millis(300);
 
@@ -32,7 +30,7 @@ const REPLY_WITHIN: Span = Span::from_secs(2);
 const MAX_KEYS: u32 = 16;
 
 /// What the classification of input remembers of the server's output.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct OutputMemory {
     /// Bytes of data since the client last added to the window: at most, since only lengths are seen.
     since_adjust: u32,
@@ -41,9 +39,26 @@ pub(super) struct OutputMemory {
     last: Option<Timestamp>,
     /// When the server last sent what may be a keep-alive request, with nothing behind it.
     asked: Option<Timestamp>,
+    eager: EagerAdjusts,
 }
 
 impl OutputMemory {
+    /// What it allocates at most, in bytes.
+    #[cfg(test)]
+    pub(super) const MOST_BYTES: usize = EagerAdjusts::MOST_BYTES;
+
+    /// Who the client says it is.
+    pub(super) const fn set_openssh_client(&mut self, is_openssh: bool) {
+        self.eager.set_openssh(is_openssh);
+    }
+
+    /// The server wrote this to a session that is open, and may have a terminal.
+    pub(super) fn on_written(&mut self, record: &Record, sizes: Sizes) {
+        if record.len >= sizes.key() {
+            self.eager.on_output(record.time);
+        }
+    }
+
     /// Takes a server record into account.
     pub(super) fn on_output(&mut self, record: &Record, sizes: Sizes) -> Output {
         let quiet = self.last.is_none_or(|last| record.time - last > RUN_PAUSE);
@@ -75,7 +90,7 @@ impl OutputMemory {
             return None; // shorter than any data
         }
         let may_be_adjust = record.len == sizes.packet(payload::WINDOW_ADJUST);
-        if may_be_adjust && self.takes_adjust(record.time, rtt) {
+        if may_be_adjust && (self.takes_adjust(record.time, rtt) || self.eager.takes(record.time, rtt)) {
             return None;
         }
         let (kind, bytes) = kind_of(record, sizes)?;
@@ -174,7 +189,7 @@ mod tests {
         for i in 0..40 {
             memory.on_output(&record(1448, 900 + i), chacha());
         }
-        let mut thoughtful = memory;
+        let mut thoughtful = memory.clone();
         assert!(thoughtful.classify(&record(36, 1_200), chacha(), rtt).is_some(), "a person takes longer than a program");
         assert_eq!(memory.classify(&record(36, 975), chacha(), rtt), None, "56 kB of output: the window grows");
         assert!(memory.classify(&record(36, 976), chacha(), rtt).is_some(), "paid: this one is a key");

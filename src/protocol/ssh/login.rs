@@ -83,6 +83,8 @@ pub(super) struct Login {
     client_packets: u32,
     openssh_server: bool,
     openssh_client: bool,
+    /// The client is one that wants an answer to whatever it asks of a session.
+    asks_for_answers: bool,
     /// What was opened may also be ports on the server and no session.
     blurred: bool,
     activity: Activity,
@@ -98,6 +100,7 @@ impl Login {
             client_packets: 0,
             openssh_server: false,
             openssh_client: false,
+            asks_for_answers: false,
             blurred: false,
             requested: 0,
             activity: Activity { purpose: None, remote_forwarding: None, agent_forwarding: None },
@@ -109,9 +112,10 @@ impl Login {
         self.openssh_server = is_openssh;
     }
 
-    /// Who the client says it is: OpenSSH opens a session and rules out others at once, and nobody else rules them out.
-    pub(super) const fn set_openssh_client(&mut self, is_openssh: bool) {
-        self.openssh_client = is_openssh;
+    /// Who the client says it is: OpenSSH opens a session and rules out others at once, and nobody else rules them out. Of clients whose habits
+    /// are known, each wants an answer to whatever it asks of a session.
+    pub(super) const fn set_client(&mut self, is_openssh: bool, is_known: bool) {
+        (self.openssh_client, self.asks_for_answers) = (is_openssh, is_known);
     }
 
     /// Bytes are missing, or there are no lengths to go by: all that can be known from here on is that it is over. The rest
@@ -284,7 +288,8 @@ impl Login {
         };
         Some(match counted {
             Some((1, 0)) => return None,
-            Some((1, 1)) if self.openssh_server => Terminal::Absent,
+            // Others may ask for a terminal without wanting an answer (russh, as its examples show), and for a shell with one.
+            Some((1, 1)) if self.openssh_server && self.asks_for_answers => Terminal::Absent,
             Some((2, 1) | (3, 0)) => unless_too_short(Terminal::Open, flight, sizes),
             Some((2, 0)) if status != adjust => unless_too_short(Terminal::Open, flight, sizes),
             _ => unless_too_short(Terminal::Unknown, flight, sizes),
@@ -320,7 +325,7 @@ mod tests {
         let sizes = Sizes::of(cipher, mac, "none").unwrap();
         let mut login = Login::new();
         login.set_openssh_server(openssh_server);
-        login.set_openssh_client(openssh_server);
+        login.set_client(openssh_server, true);
         for (i, &len) in lens.iter().enumerate() {
             let side = if len > 0 { Side::Client } else { Side::Server };
             // Records of one side that follow each other came in one segment.

@@ -4,11 +4,14 @@
 //! was over, whether a terminal was opened, which packets can be keystrokes. A gap in what is in clear ends the
 //! knowledge; nothing is guessed across it.
 
+mod adjust;
 mod auth;
 mod banner;
+mod clear;
 mod input;
 mod kexinit;
 mod ladder;
+mod lengths;
 mod login;
 mod records;
 mod rekey;
@@ -17,9 +20,11 @@ mod sizes;
 use self::{
     auth::Auth,
     banner::{BannerReader, Found, openssh_version},
+    clear::{ClearPacket, clear_packet},
     input::OutputMemory,
     kexinit::{KEXINIT, KexInit, NEWKEYS, negotiate},
     ladder::{Ladder, key_work},
+    lengths::TypedLengths,
     login::Login,
     records::{Framer, Record},
     rekey::{Belongs, Known, Lengths, Rekey, new_keys},
@@ -31,13 +36,10 @@ pub use self::{
 };
 use super::Standing;
 use crate::{
-    cue::{Cue, Step, Terminal},
+    cue::{Cue, InputKind, Step, Terminal},
     flow::{Data, PerSide, Side},
     time::Span,
 };
-
-/// Longest packet that is read in clear (RFC 4253 §6.1: 35,000 bytes must be accepted).
-const MAX_CLEAR_PACKET: u32 = 35_000;
 
 /// The first release whose client hides keystrokes, and whose server answers the chaff.
 const FIRST_OBFUSCATING: (u32, u32) = (9, 5);
@@ -74,6 +76,8 @@ pub struct Facts {
 pub struct Ssh {
     halves: PerSide<Half>,
     inferred: Inferred,
+    /// Of a session whose beginning was not captured.
+    typed: Option<Box<TypedLengths>>,
     /// Which side was captured from its beginning.
     from_start: PerSide<bool>,
     not_ours: bool,
@@ -90,6 +94,8 @@ struct Inferred {
     login_reported: bool,
     output: OutputMemory,
     rekey: Rekey,
+    /// Lengths were guessed: only what is as long as a key is told.
+    guessed: bool,
 }
 
 /// One direction.
@@ -128,7 +134,10 @@ impl Ssh {
     /// Memory that it takes at most beside itself, in bytes: of each side a packet in clear that is not yet whole, and the lists
     /// of one that was.
     #[cfg(test)]
-    pub(crate) const MOST_BYTES: usize = 2 * (MAX_CLEAR_PACKET.next_power_of_two() + MAX_CLEAR_PACKET) as usize;
+    pub(crate) const MOST_BYTES: usize = 2 * (clear::MAX_PACKET.next_power_of_two() + clear::MAX_PACKET) as usize
+        + OutputMemory::MOST_BYTES
+        + size_of::<TypedLengths>()
+        + TypedLengths::MOST_BYTES;
 
     /// A session of which nothing was read; `from_start` says which side was captured from its beginning.
     #[must_use]
@@ -144,7 +153,9 @@ impl Ssh {
                 login_reported: false,
                 output: OutputMemory::default(),
                 rekey: Rekey::default(),
+                guessed: false,
             },
+            typed: None,
             from_start,
             not_ours: false,
             swapped: false,
@@ -152,13 +163,14 @@ impl Ssh {
         }
     }
 
-    /// A session whose beginning was not captured: nothing can be read of it.
+    /// A session whose beginning was not captured: nothing can be read of it, but for keys once they show.
     #[must_use]
     pub fn midstream() -> Self {
         let mut ssh = Self::new(PerSide::default());
         ssh.halves.client.phase = Phase::Lost;
         ssh.halves.server.phase = Phase::Lost;
         ssh.inferred.give_up();
+        ssh.typed = Some(Box::default());
         ssh
     }
 
@@ -244,6 +256,9 @@ impl Ssh {
 
     /// Takes the next bytes of one side and adds what they mean to `cues`. `rtt` is the client-side round trip, where known.
     pub fn on_data(&mut self, side: Side, data: &Data<'_>, rtt: Option<Span>, cues: &mut Vec<Cue>) {
+        if self.typed.is_some() {
+            return self.on_segment(side, data, cues);
+        }
         let mut rest = *data;
         loop {
             let used = match &mut self.halves.get_mut(side).phase {
@@ -314,6 +329,17 @@ impl Ssh {
         self.inferred.rekey.on_segment(side, data, &Known { lengths, sizes: framer.sizes }, cues)
     }
 
+    /// A segment of a session whose beginning was not captured, before it shows how long keys are.
+    fn on_segment(&mut self, side: Side, data: &Data<'_>, cues: &mut Vec<Cue>) {
+        let Some(sizes) = self.typed.as_mut().and_then(|typed| typed.push(side, data.len, data.time)) else { return };
+        self.typed = None;
+        self.inferred.guessed = true;
+        self.halves.client.phase = Phase::Encrypted(Framer::new(sizes));
+        self.halves.server.phase = Phase::Encrypted(Framer::new(sizes));
+        // They may be hidden among chaff by programs of any version; which of it are keys is not told then.
+        cues.push(Cue::CanObfuscate { doubled: false, near: false });
+    }
+
     /// Bytes of one side were not captured.
     pub fn on_gap(&mut self, side: Side, cues: &mut Vec<Cue>) {
         let half = self.halves.get_mut(side);
@@ -331,14 +357,16 @@ impl Ssh {
         let server = version(&self.halves.server.banner);
         if let Some(line) = &self.halves.client.banner {
             self.inferred.auth.set_client(line);
-            self.inferred.login.set_openssh_client(openssh_version(line).is_some());
+            let is_openssh = openssh_version(line).is_some();
+            self.inferred.login.set_client(is_openssh, self.inferred.auth.knows_client());
+            self.inferred.output.set_openssh_client(is_openssh);
         }
         self.inferred.login.set_openssh_server(server.is_some());
         let capable = |version: Option<(u32, u32)>| version.is_some_and(|version| version >= FIRST_OBFUSCATING);
         let client = version(&self.halves.client.banner);
         if capable(client) && capable(server) {
             let doubled = client.is_some_and(|client| client < FIRST_UNDOUBLED);
-            cues.push(Cue::CanObfuscate { doubled });
+            cues.push(Cue::CanObfuscate { doubled, near: true });
         }
     }
 
@@ -444,8 +472,11 @@ impl Ssh {
 
 impl Inferred {
     fn on_record(&mut self, side: Side, record: &Record, sizes: Sizes, rtt: Option<Span>, cues: &mut Vec<Cue>) {
-        if side == Side::Client {
+        if side == Side::Client && !self.guessed {
             self.ladder.on_client_record(record, sizes, &self.login, cues);
+        }
+        if side == Side::Server && matches!(self.login.terminal(), Some(Terminal::Open | Terminal::Unknown)) {
+            self.output.on_written(record, sizes);
         }
         if self.login.step() == Some(Step::Auth) {
             self.auth.push(side, record, sizes, rtt);
@@ -456,14 +487,20 @@ impl Inferred {
         } else {
             self.login.push(side, record, sizes);
         }
-        if side == Side::Server {
+        if side == Side::Server && !self.guessed {
             self.ladder.on_server_record(record, sizes, &self.login, cues);
         }
         self.report_login(cues);
         match (side, self.login.terminal()) {
             (Side::Server, _) => cues.push(Cue::Output(self.output.on_output(record, sizes))),
             (Side::Client, Some(Terminal::Open | Terminal::Unknown)) => {
-                cues.extend(self.output.classify(record, sizes, rtt).map(Cue::Input));
+                let input = self.output.classify(record, sizes, rtt);
+                let is_told = |kind| !self.guessed || matches!(kind, InputKind::Char | InputKind::Key | InputKind::Keys(_));
+                match input {
+                    Some(input) if is_told(input.kind) => cues.push(Cue::Input(input)),
+                    Some(_) => cues.push(Cue::Lost(side)), // it may have been a key
+                    None => {}
+                }
             }
             (Side::Client, _) => {}
         }
@@ -487,30 +524,6 @@ fn direction(lists: &kexinit::Directions, role: Side) -> &str {
     match role {
         Side::Client => &lists.client_to_server,
         Side::Server => &lists.server_to_client,
-    }
-}
-
-/// A packet in clear (RFC 4253 §6).
-enum ClearPacket<'a> {
-    /// More bytes are needed.
-    Short,
-    /// Lengths that cannot be.
-    Broken,
-    /// A payload, and what follows the packet.
-    Whole(&'a [u8], &'a [u8]),
-}
-
-fn clear_packet(bytes: &[u8]) -> ClearPacket<'_> {
-    let Some((length, rest)) = bytes.split_first_chunk::<4>() else { return ClearPacket::Short };
-    let length = u32::from_be_bytes(*length);
-    if !(12..=MAX_CLEAR_PACKET).contains(&length) || !(length + 4).is_multiple_of(8) {
-        return ClearPacket::Broken;
-    }
-    let Some((packet, rest)) = rest.split_at_checked(length as usize) else { return ClearPacket::Short };
-    let Some((&padding, body)) = packet.split_first() else { return ClearPacket::Broken };
-    match body.len().checked_sub(usize::from(padding)).filter(|&payload| payload > 0).and_then(|payload| body.get(..payload)) {
-        Some(payload) => ClearPacket::Whole(payload, rest),
-        None => ClearPacket::Broken,
     }
 }
 

@@ -102,6 +102,22 @@ impl Sizes {
         Some(Self { block, tag, length_apart: apart, length_in_clear: apart })
     }
 
+    /// Where one key is as long as this, and all that is shorter than two packets can be one: of a cipher and MAC that may be those, whose
+    /// packets are taken to be hidden, since nobody saw where the first began. `None` where there are none such.
+    pub(super) fn by_key<I: Iterator<Item = u32>>(key: u32, seen: impl Fn() -> I) -> Option<Self> {
+        const TAGS: [u32; 6] = [8, 12, 16, 20, 32, 64];
+        let hidden = |block, tag, length_apart| Self { block, tag, length_apart, length_in_clear: false };
+        // ChaCha20-Poly1305, the default of the most common programs, before what else has that length.
+        let apart = TAGS.iter().map(|tag| hidden(16, *tag, true));
+        let within = TAGS.iter().flat_map(|tag| [hidden(16, *tag, false), hidden(8, *tag, false)]);
+        let mut all = std::iter::once(hidden(8, 16, true)).chain(apart).chain(within);
+        let fits = |sizes: &Self| {
+            let two = 2 * sizes.packet(payload::STATUS);
+            sizes.key() == key && seen().all(|len| len >= two || sizes.is_packet(len))
+        };
+        all.find(fits)
+    }
+
     /// Length on the wire in bytes of a packet with `payload` bytes.
     #[inline(always)] // what it carries is a constant, mostly
     pub(super) const fn packet(self, payload: u32) -> u32 {
