@@ -12,6 +12,8 @@
 //! keepalive@openssh.com   ──▶ CHANNEL_FAILURE, REQUEST_FAILURE
 //! ```
 //!
+//! An exchange of keys in mid-session climbs its two rungs again ([`super::rekey`]).
+//!
 //! In clear the messages say what they are. Behind NEWKEYS it follows from their order and lengths ([`super::login`]).
 
 use super::{
