@@ -58,6 +58,18 @@ fn what_real_programs_say_is_found_whoever_reads() {
     }
 }
 
+/// Recorded over a path of 50 ms.
+#[test]
+fn openvpn_is_found_with_its_control_channel_hidden_or_not() {
+    for (name, confidence) in [("openvpn", "high"), ("openvpn-crypt", "medium")] {
+        let session = sessions(&format!("pcaps/udp/{name}.pcap"), &[])[0].clone();
+        assert_eq!((&session["protocol"], &session["identified_by"]), (&json!("openvpn"), &json!("handshake")), "{name}");
+        assert_eq!(session["details"]["confidence"], json!(confidence));
+        let far = session["rtt"]["client"]["handshake_ms"].as_f64().unwrap();
+        assert!((50.0..58.0).contains(&far), "{name}: {far}");
+    }
+}
+
 #[test]
 fn what_is_no_session_is_not_reported_and_counts_as_a_flow() {
     let mut traffic = Traffic::default();

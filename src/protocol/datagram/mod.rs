@@ -49,7 +49,7 @@ pub struct Recognised {
 #[must_use]
 pub fn recognise(bytes: &[u8], len: u32, ports: [u16; 2]) -> Option<Recognised> {
     if ports.iter().any(|port| dns::PORTS.contains(port)) {
-        let facts = dns::product(bytes)?;
+        let facts = dns::product(bytes, ports.contains(&dns::MULTICAST_PORT))?;
         return Some(Recognised { decoder: Datagrams::Name(Box::new(facts)), sender: None, midstream: false });
     }
     let family = || {

@@ -56,7 +56,7 @@ pub enum Status {
 }
 
 /// What gives a family away.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// Name in records, such as `anydesk`.
     pub protocol: String,
@@ -94,6 +94,8 @@ pub(super) struct Table {
     /// Which bytes any of them begins with: most flows are let go of by their first.
     first: PerSide<Vec<bool>>,
     datagrams: DatagramMarks,
+    /// Names of IP-KVMs, once more: few, and every message of DNS is held against them.
+    devices: Vec<Mark>,
 }
 
 #[derive(Deserialize)]
@@ -171,7 +173,12 @@ impl Table {
             status: raw.status,
         };
         match feature {
-            "server_name" => self.names.entry(ending(mark.value.as_bytes()).to_vec()).or_default().push(mark),
+            "server_name" => {
+                if mark.kind == Kind::IpKvm {
+                    self.devices.push(mark.clone());
+                }
+                self.names.entry(ending(mark.value.as_bytes()).to_vec()).or_default().push(mark);
+            }
             "alpn" => self.alpn.push(mark),
             "datagram" | "either_datagram" => self.datagrams.add(datagram_mark(mark, raw)?),
             _ => {
@@ -204,9 +211,9 @@ impl Table {
         matching.min_by_key(|mark| (mark.confidence as u8, std::cmp::Reverse(mark.value.len())))
     }
 
-    /// The mark of a device that a name is, the surest where there are several.
+    /// The mark of a device that a name in DNS is.
     pub(super) fn device_name(&self, name: &[u8]) -> Option<&Mark> {
-        self.server_name(name).filter(|mark| mark.kind == Kind::IpKvm)
+        self.devices.iter().find(|mark| mark.value.as_bytes().eq_ignore_ascii_case(name))
     }
 
     /// The mark that a datagram shows, and its turn.
@@ -317,6 +324,7 @@ mod tests {
             assert!(mark.status != Status::Unverified || mark.confidence != Confidence::High, "{mark:?}");
             assert_eq!(mark.value, mark.value.to_ascii_lowercase());
         }
+        assert!(table.devices.iter().all(|mark| !mark.value.contains('*')), "DNS compares whole names");
         for prefix in &table.prefixes {
             assert!(prefix.bytes.iter().flatten().count() >= 4, "{:?} is too short to name a session by", prefix.mark);
         }
