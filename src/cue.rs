@@ -36,6 +36,13 @@ pub enum Cue {
     Asked(Ask),
     /// The client program answered.
     Answered(Reply),
+    /// A handshake over UDP was answered by this side, as fast as it could be.
+    RoundTrip {
+        /// Who answered.
+        side: Side,
+        /// From the question to the answer, at the sensor.
+        rtt: Span,
+    },
 }
 
 /// What a client program answers by itself, nobody typing; in the order of a session.

@@ -11,6 +11,7 @@ mod backlog;
 mod batch;
 mod candidate;
 mod clock;
+mod datagrams;
 mod ending;
 mod evidence;
 mod kept;
@@ -36,7 +37,7 @@ use self::{
     clock::Clock,
     ending::Ready,
     losses::Losses,
-    opening::{begins_anew, is_reset, roles, roles_by_port},
+    opening::{begins_anew, is_reset, roles},
     session::Scratch,
     shards::Shards,
 };
@@ -47,7 +48,7 @@ use crate::{
     observation::{Observation, SessionState},
     pseudonym::Pseudonyms,
     time::{Span, Timestamp},
-    wire::{Frame, Packet, TcpFlags, TcpSegment, Transport, UdpDatagram, Undecoded, peek},
+    wire::{Frame, Packet, TcpFlags, TcpSegment, Transport, Undecoded, peek},
 };
 
 /// Limits of an engine.
@@ -220,7 +221,7 @@ impl Engine {
         let Some(packet) = peek(frame) else { return };
         match &packet.transport {
             Transport::Tcp(segment) => self.handle_tcp(frame, &packet, segment, address),
-            Transport::Udp(datagram) => self.handle_udp(frame, &packet, *datagram, address),
+            Transport::Udp(datagram) => self.handle_udp(frame, &packet, datagram, address),
             Transport::Fragment(_) | Transport::Tunnel(_) | Transport::Other(_) => self.handle_unusual(frame),
         }
     }
@@ -333,23 +334,6 @@ impl Engine {
     /// The VLAN of a packet, where it parts flows.
     fn key_vlan(&self, packet: &Packet<'_>) -> Option<u16> {
         packet.encapsulation.vlan().filter(|_| self.limits.vlan_in_key)
-    }
-
-    fn handle_udp(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, datagram: UdpDatagram, address: &Address) {
-        let &Address { key, hash, sender, flow } = address;
-        let id = self.table.find(&key, hash, flow).unwrap_or_else(|| {
-            self.counters.udp_flows += 1;
-            let (side, evidence) = roles_by_port(key.endpoint(sender), key.endpoint(sender.other()));
-            let client = if side == Side::Client { sender } else { sender.other() };
-            self.insert(Flow::new(key, client, evidence, false, frame.time), frame, packet)
-        });
-        let Some(flow) = self.table.get_mut(id) else { return };
-        let side = flow.note_packet(sender, frame.time);
-        if let Some(candidate) = flow.attached.as_deref_mut() {
-            candidate.note_mac(side, packet.mac);
-            candidate.halves.get_mut(side).observe_datagram(packet.ip.ttl, frame.original_len, datagram.payload_len);
-            candidate.clock.on_packet(&self.clock);
-        }
     }
 
     #[inline(always)] // the way of nearly every frame; the other call is of packets that came wrapped

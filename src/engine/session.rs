@@ -13,13 +13,14 @@ use crate::{
     measure::{
         ack::AckTimer,
         estimate::{Distribution, Floor, FloorMethod},
+        handshake::Handshake,
         keystroke::Keystroke,
         program::ProgramTimer,
         quality::{Grain, Quality},
         tsval::{EchoTimer, SenderClock},
     },
     observation::{Body, IdentifiedBy, RoundTrips, SessionReport, Stack},
-    protocol::{Decoder, Standing},
+    protocol::{Decoder, Standing, datagram::Datagrams},
     time::{Span, Timestamp},
     wire::{SeqNumber, TcpFlags, TcpSegment},
 };
@@ -91,6 +92,27 @@ impl Session {
             losses: LossesOfSession::new(losses),
             kept_since: None,
             is_interactive: false,
+        }
+    }
+
+    /// A session over UDP, whose first datagram this decoder has recognised and will be given.
+    pub(super) fn of_datagrams(id: SessionId, decoder: Datagrams, losses: Losses) -> Self {
+        let decoder = Decoder::Datagrams(Box::new(decoder));
+        Self { decoder, ..Self::new(id, PerSide::default(), false, losses) }
+    }
+
+    /// Takes a datagram in.
+    pub(super) fn on_datagram(&mut self, side: Side, data: &Data<'_>, handshake: &mut Handshake, scratch: &mut Scratch) {
+        self.grain.note(data.time);
+        self.decoder.on_data(side, data, None, &mut scratch.cues);
+        for cue in scratch.cues.drain(..) {
+            let Cue::RoundTrip { side, rtt } = cue else { continue };
+            if handshake.rtt().get(side).is_none() {
+                handshake.take(side, rtt);
+            } else {
+                self.rtt.get_mut(side).record(rtt);
+                *self.prompt.get_mut(side) += 1;
+            }
         }
     }
 
@@ -366,7 +388,12 @@ impl Session {
                 Cue::Lost(_) => self.program.on_lost(),
                 Cue::Asked(ask) => self.program.on_ask(ask),
                 Cue::Answered(reply) => self.program.on_reply(reply, rtt),
-                Cue::Output(_) | Cue::Terminal(_) | Cue::CanObfuscate { .. } | Cue::Rekeyed { .. } | Cue::Key(_) => {}
+                Cue::Output(_)
+                | Cue::Terminal(_)
+                | Cue::CanObfuscate { .. }
+                | Cue::Rekeyed { .. }
+                | Cue::Key(_)
+                | Cue::RoundTrip { .. } => {}
             }
             self.typing.on_cue(cue, rtt, decided);
         }

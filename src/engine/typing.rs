@@ -43,7 +43,7 @@ impl Typing {
                 Cue::CanObfuscate { doubled, near } => keystrokes.on_can_obfuscate(doubled, near),
                 Cue::Rekeyed { since } => keystrokes.on_rekeyed(since),
                 Cue::Lost(side) => keystrokes.on_lost(side),
-                Cue::Key(_) | Cue::Asked(_) | Cue::Answered(_) => {}
+                Cue::Key(_) | Cue::Asked(_) | Cue::Answered(_) | Cue::RoundTrip { .. } => {}
             },
             Self::Keyboard(keys) => match cue {
                 Cue::Key(event) => keys.on_key(event, decided),
@@ -54,7 +54,8 @@ impl Typing {
                 | Cue::CanObfuscate { .. }
                 | Cue::Rekeyed { .. }
                 | Cue::Asked(_)
-                | Cue::Answered(_) => {}
+                | Cue::Answered(_)
+                | Cue::RoundTrip { .. } => {}
             },
         }
     }

@@ -49,7 +49,7 @@ impl Engine {
         match (&packet.transport, &address) {
             (Transport::Tcp(_) | Transport::Udp(_), _) if foreign => {}
             (Transport::Tcp(segment), Some(address)) => self.handle_tcp(frame, packet, segment, address),
-            (Transport::Udp(datagram), Some(address)) => self.handle_udp(frame, packet, *datagram, address),
+            (Transport::Udp(datagram), Some(address)) => self.handle_udp(frame, packet, datagram, address),
             (Transport::Fragment(fragment), _) => self.handle_fragment(frame, packet, fragment),
             (Transport::Tunnel(tunnel), _) => self.handle_tunnel(frame, packet, tunnel),
             (Transport::Other(reason), _) => self.note_undecoded(*reason),

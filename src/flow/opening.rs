@@ -14,6 +14,8 @@ pub enum Kept {
     Slim(Slim),
     /// It has only begun.
     Opening(Opening),
+    /// Of a UDP flow this many more datagrams are looked at.
+    Datagrams(u8),
 }
 
 impl Default for Kept {
@@ -28,6 +30,7 @@ impl Kept {
     pub fn reach(&self, side: Side) -> [Option<SeqNumber>; 2] {
         match self {
             Self::Slim(slim) => [slim.start(side), slim.next(side)],
+            Self::Datagrams(_) => [None; 2],
             Self::Opening(opening) => [(side == Side::Client).then(|| opening.seq.plus(1)); 2],
         }
     }

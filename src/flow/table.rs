@@ -47,6 +47,8 @@ pub struct Limits {
     pub closed: Span,
     /// A UDP flow goes after this time without a packet.
     pub udp_idle: Span,
+    /// A session over UDP goes after this time without a packet.
+    pub udp_session_idle: Span,
 }
 
 impl Default for Limits {
@@ -58,6 +60,7 @@ impl Default for Limits {
             session_idle: Span::from_secs(7_500),
             closed: Span::from_secs(5),
             udp_idle: Span::from_secs(60),
+            udp_session_idle: Span::from_secs(300), // as long as RFC 4787 §4.3 would have a NAT remember it
         }
     }
 }
@@ -160,6 +163,7 @@ impl<T: Attached> Flow<T> {
     fn deadline(&self, limits: &Limits) -> Timestamp {
         let idle = match (self.life, self.key.transport()) {
             (Life::Closed, _) => limits.closed,
+            (Life::Open, TransportKind::Udp) if self.is_session() => limits.udp_session_idle,
             (Life::Open, TransportKind::Udp) => limits.udp_idle,
             (Life::Open, TransportKind::Tcp) if self.is_session() => limits.session_idle,
             (Life::Open, TransportKind::Tcp) if (self.seen.client && self.seen.server) || self.midstream => limits.tcp_idle,

@@ -39,6 +39,11 @@ impl Handshake {
         self.rtt
     }
 
+    /// What a handshake over UDP took; the first of each side stands.
+    pub fn take(&mut self, side: Side, rtt: Span) {
+        self.rtt.get_mut(side).get_or_insert(rtt);
+    }
+
     /// Client and server turned out to be the other way round; what is not over by then stays unmeasured.
     pub const fn swap(&mut self) {
         self.rtt.swap();

@@ -5,6 +5,7 @@ mod answer;
 mod audit;
 mod carrier;
 mod check;
+mod datagram;
 mod details;
 mod keystroke;
 mod program;

@@ -3,6 +3,8 @@
 use super::{
     Standing,
     carrier::{Carried, Carrier},
+    datagram,
+    datagram::Datagrams,
     families,
     families::Families,
     identify, rdp,
@@ -62,6 +64,10 @@ pub enum Facts {
     X11(x11::Facts),
     /// Of a product in the table of families.
     Family(Box<families::Facts>),
+    /// Of mosh.
+    Mosh(datagram::MoshFacts),
+    /// Of RDP's second transport.
+    RdpUdp(Box<datagram::RdpFacts>),
 }
 
 impl Facts {
@@ -76,6 +82,8 @@ impl Facts {
             Self::Rlogin(_) => "rlogin",
             Self::X11(_) => "x11",
             Self::Family(facts) => &facts.mark.protocol,
+            Self::Mosh(_) => "mosh",
+            Self::RdpUdp(_) => "rdp",
         }
     }
 }
@@ -89,7 +97,7 @@ impl Facts {
             }
         };
         match self {
-            Self::Ssh(_) | Self::Telnet(_) | Self::X11(_) => {}
+            Self::Ssh(_) | Self::Telnet(_) | Self::X11(_) | Self::Mosh(_) | Self::RdpUdp(_) => {}
             Self::Rlogin(facts) => {
                 bytes("user", &mut facts.client_user);
                 bytes("user", &mut facts.server_user);
@@ -106,7 +114,10 @@ impl Facts {
                 bytes("desktop", &mut facts.desktop_name);
                 facts.tls.iter_mut().for_each(|tls| bytes("host", &mut tls.server_name));
             }
-            Self::Family(facts) => facts.tls.iter_mut().for_each(|tls| bytes("host", &mut tls.server_name)),
+            Self::Family(facts) => {
+                facts.tls.iter_mut().for_each(|tls| bytes("host", &mut tls.server_name));
+                bytes("host", &mut facts.name);
+            }
         }
     }
 }
@@ -133,6 +144,8 @@ pub enum Decoder {
     Family(Box<Families>),
     /// One of them, through proxies.
     Carried(Box<Carried>),
+    /// Anything over UDP.
+    Datagrams(Box<Datagrams>),
 }
 
 impl Decoder {
@@ -161,6 +174,7 @@ impl Decoder {
             Self::X11(x11) => x11.standing(),
             Self::Family(families) => families.standing(),
             Self::Carried(carried) => carried.standing(),
+            Self::Datagrams(datagrams) => datagrams.standing(),
         }
     }
 
@@ -168,7 +182,7 @@ impl Decoder {
     #[must_use]
     pub fn keys_known(&self) -> bool {
         match self {
-            Self::Unread(_) | Self::Family(_) => false,
+            Self::Unread(_) | Self::Family(_) | Self::Datagrams(_) => false,
             Self::Ssh(ssh) => ssh.lengths_known(),
             Self::Rdp(rdp) => rdp.keys_known(),
             Self::Vnc(vnc) => vnc.keys_known(),
@@ -240,6 +254,7 @@ impl Decoder {
             Self::Vnc(vnc) => vnc.roles_known(),
             Self::X11(x11) => x11.roles_known(),
             Self::Carried(carried) => carried.inner().roles_known(),
+            Self::Datagrams(datagrams) => datagrams.roles_known(),
         }
     }
 
@@ -256,6 +271,7 @@ impl Decoder {
             Self::X11(x11) => Facts::X11(x11.facts()),
             Self::Family(families) => Facts::Family(Box::new(families.facts()?)),
             Self::Carried(carried) => return carried.facts(),
+            Self::Datagrams(datagrams) => datagrams.facts(),
         })
     }
 
@@ -292,6 +308,7 @@ impl Decoder {
             Self::X11(x11) => x11.on_data(side, data, cues),
             Self::Family(families) => families.on_data(side, data),
             Self::Carried(carried) => carried.on_data(side, data, rtt, cues),
+            Self::Datagrams(datagrams) => datagrams.on_datagram(side, data, cues),
         }
     }
 
@@ -310,6 +327,7 @@ impl Decoder {
             Self::X11(x11) => x11.on_gap(side),
             Self::Family(families) => families.on_gap(),
             Self::Carried(carried) => carried.on_gap(side, cues),
+            Self::Datagrams(_) => {}
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod bytes;
 pub mod carrier;
+pub mod datagram;
 mod decoder;
 pub mod families;
 pub mod identify;

@@ -60,7 +60,7 @@ pub enum Transport<'a> {
     /// A TCP segment.
     Tcp(TcpSegment<'a>),
     /// A UDP datagram.
-    Udp(UdpDatagram),
+    Udp(UdpDatagram<'a>),
     /// A part of an IP packet, to be put together by whoever keeps the others.
     Fragment(Fragment<'a>),
     /// A packet in a tunnel, to be decoded by [`decode_tunnel`](super::decode_tunnel).
@@ -71,13 +71,15 @@ pub enum Transport<'a> {
 
 /// What is used of a UDP datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UdpDatagram {
+pub struct UdpDatagram<'a> {
     /// Sending port.
     pub src_port: u16,
     /// Receiving port.
     pub dst_port: u16,
     /// Bytes of its payload on the wire.
     pub payload_len: u32,
+    /// Those of them that were captured.
+    pub payload: &'a [u8],
 }
 
 /// Why a frame, or the part of it behind IP, was not decoded.
@@ -338,7 +340,8 @@ pub(super) fn udp_or_short<'a>(frame: &[u8], bytes: &'a [u8], wire_len: u32) -> 
     let [src_port, dst_port] = [[a, b], [c, d]].map(u16::from_be_bytes);
     let tunnel = if is_tunnel_port(dst_port) { udp_tunnel(dst_port, bytes, wire_len) } else { None };
     let payload_len = wire_len.saturating_sub(UDP_HEADER as u32);
-    tunnel.map_or(Transport::Udp(UdpDatagram { src_port, dst_port, payload_len }), Transport::Tunnel)
+    let payload = bytes.get(UDP_HEADER..).unwrap_or_default();
+    tunnel.map_or(Transport::Udp(UdpDatagram { src_port, dst_port, payload_len, payload }), Transport::Tunnel)
 }
 
 pub(super) fn tunnel_or_other(protocol: IpNumber, bytes: &[u8], len: u32) -> Transport<'_> {

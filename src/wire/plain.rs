@@ -78,7 +78,7 @@ fn udp(bytes: &[u8]) -> Option<Transport<'_>> {
     let is_plain = (8..=bytes.len()).contains(&length) && !is_tunnel_port(dst_port);
     is_plain.then(|| {
         let (src_port, payload_len) = (u16::from_be_bytes([s0, s1]), length as u32 - 8);
-        Transport::Udp(UdpDatagram { src_port, dst_port, payload_len })
+        Transport::Udp(UdpDatagram { src_port, dst_port, payload_len, payload: bytes.get(8..length).unwrap_or_default() })
     })
 }
 

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::datagram::{MoshRecord, RdpUdpRecord};
 use crate::{
     flow::{PerSide, Traffic},
     observation::{SessionReport, SessionState},
@@ -21,6 +22,8 @@ pub(super) enum DetailsRecord<'a> {
     Rlogin(RloginRecord),
     X11(X11Record),
     Family(FamilyRecord<'a>),
+    Mosh(MoshRecord),
+    RdpUdp(RdpUdpRecord),
 }
 
 impl<'a> DetailsRecord<'a> {
@@ -33,6 +36,8 @@ impl<'a> DetailsRecord<'a> {
             Facts::Rlogin(facts) => Self::Rlogin(RloginRecord::new(facts)),
             Facts::X11(facts) => Self::X11(X11Record::new(*facts)),
             Facts::Family(facts) => Self::Family(FamilyRecord::new(facts)),
+            Facts::Mosh(facts) => Self::Mosh(MoshRecord::new(facts)),
+            Facts::RdpUdp(facts) => Self::RdpUdp(RdpUdpRecord::new(facts)),
         }
     }
 }
@@ -343,7 +348,7 @@ pub(super) struct FamilyRecord<'a> {
     #[schemars(extend("enum" = ["remote_control", "desktop", "ip_kvm", "vpn"]))]
     kind: &'static str,
     /// What it was recognised by.
-    #[schemars(extend("enum" = ["server_name", "alpn", "client_bytes", "server_bytes", "either_bytes"]))]
+    #[schemars(extend("enum" = ["server_name", "alpn", "client_bytes", "server_bytes", "either_bytes", "datagram", "either_datagram", "dns_name"]))]
     mark: &'static str,
     /// The pattern that fits.
     pattern: &'a str,
@@ -360,6 +365,8 @@ pub(super) struct FamilyRecord<'a> {
     tls_version: Option<&'static str>,
     /// Name that the client asked for in TLS, escaped; null where there was none.
     tls_server_name: Option<String>,
+    /// Name of the device in DNS, escaped; null where nothing named it.
+    dns_name: Option<String>,
 }
 
 impl<'a> FamilyRecord<'a> {
@@ -373,7 +380,7 @@ impl<'a> FamilyRecord<'a> {
                 families::Kind::IpKvm => "ip_kvm",
                 families::Kind::Vpn => "vpn",
             },
-            mark: mark.feature,
+            mark: if facts.name.is_some() { "dns_name" } else { mark.feature },
             pattern: &mark.value,
             confidence: match mark.confidence {
                 families::Confidence::High => "high",
@@ -388,6 +395,7 @@ impl<'a> FamilyRecord<'a> {
             },
             tls_version: facts.tls.as_ref().and_then(tls_version),
             tls_server_name: facts.tls.as_ref().and_then(|tls| tls.server_name.as_deref()).map(escape::text),
+            dns_name: facts.name.as_deref().map(escape::text),
         }
     }
 }

@@ -5,10 +5,14 @@
 //! *Known*: that the client asked for such a host, or spoke such a protocol, and to whom. *Not known*: who controls whom, and what is
 //! typed. A mark names what a connection belongs to; it accuses nobody.
 
+mod datagram;
 mod table;
 
 use self::table::TABLE;
-pub use self::table::{Confidence, Kind, Mark, Status};
+pub use self::{
+    datagram::{DatagramMark, Turn},
+    table::{Confidence, Kind, Mark, Status},
+};
 use super::{
     Standing,
     tls::{self, Offer, Tls},
@@ -25,6 +29,20 @@ pub struct Facts {
     pub mark: &'static Mark,
     /// What TLS said, where there is any.
     pub tls: Option<tls::Facts>,
+    /// The device's name, where DNS named it.
+    pub name: Option<Vec<u8>>,
+}
+
+/// The mark that a datagram shows, and whose turn that is. `len` is its length on the wire.
+#[must_use]
+pub fn datagram_mark(bytes: &[u8], len: u32) -> Option<(&'static DatagramMark, Turn)> {
+    TABLE.datagram(bytes, len)
+}
+
+/// The mark of a device that a name in DNS is.
+#[must_use]
+pub fn device_name(name: &[u8]) -> Option<&'static Mark> {
+    TABLE.device_name(name)
 }
 
 /// Decoder of one session, both directions.
@@ -74,7 +92,7 @@ impl Families {
     /// What was read; `None` as long as no mark was.
     #[must_use]
     pub fn facts(&self) -> Option<Facts> {
-        Some(Facts { mark: self.mark?, tls: self.tls.as_ref().map(|tls| tls.facts()) })
+        Some(Facts { mark: self.mark?, tls: self.tls.as_ref().map(|tls| tls.facts()), name: None })
     }
 
     /// Takes the next bytes of one side.

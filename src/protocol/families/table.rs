@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::LazyLock};
 
 use serde::Deserialize;
 
+use super::datagram::{DatagramMark, DatagramMarks, Pattern, Turn};
 use crate::flow::{PerSide, Side};
 
 /// Longest name of a host (RFC 1035 §2.3.4), a little more than is allowed.
@@ -55,7 +56,7 @@ pub enum Status {
 }
 
 /// What gives a family away.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// Name in records, such as `anydesk`.
     pub protocol: String,
@@ -92,6 +93,9 @@ pub(super) struct Table {
     prefixes: Vec<Prefix>,
     /// Which bytes any of them begins with: most flows are let go of by their first.
     first: PerSide<Vec<bool>>,
+    datagrams: DatagramMarks,
+    /// Names of IP-KVMs, once more: few, and every message of DNS is held against them.
+    devices: Vec<Mark>,
 }
 
 #[derive(Deserialize)]
@@ -117,6 +121,13 @@ struct RawMark {
     client_bytes: Option<String>,
     server_bytes: Option<String>,
     either_bytes: Option<String>,
+    datagram: Option<String>,
+    length: Option<u32>,
+    answer: Option<String>,
+    answer_length: Option<u32>,
+    confirm: Option<String>,
+    middle: Option<String>,
+    either_datagram: Option<String>,
     confidence: Confidence,
     source: String,
     status: Status,
@@ -144,6 +155,8 @@ impl Table {
             ("client_bytes", &raw.client_bytes),
             ("server_bytes", &raw.server_bytes),
             ("either_bytes", &raw.either_bytes),
+            ("datagram", &raw.datagram),
+            ("either_datagram", &raw.either_datagram),
         ];
         let mut features = features.into_iter().filter_map(|(feature, value)| Some((feature, value.clone()?)));
         let (Some((feature, value)), None) = (features.next(), features.next()) else {
@@ -160,11 +173,16 @@ impl Table {
             status: raw.status,
         };
         match feature {
-            "server_name" => self.names.entry(ending(mark.value.as_bytes()).to_vec()).or_default().push(mark),
+            "server_name" => {
+                if mark.kind == Kind::IpKvm {
+                    self.devices.push(mark.clone());
+                }
+                self.names.entry(ending(mark.value.as_bytes()).to_vec()).or_default().push(mark);
+            }
             "alpn" => self.alpn.push(mark),
+            "datagram" | "either_datagram" => self.datagrams.add(datagram_mark(mark, raw)?),
             _ => {
-                let bytes = mark.value.split(' ').map(byte).collect::<Option<_>>();
-                let bytes = bytes.ok_or_else(|| format!("{}: not bytes: {}", mark.protocol, mark.value))?;
+                let bytes = fixed_bytes(&mark.value).ok_or_else(|| format!("{}: not bytes: {}", mark.protocol, mark.value))?;
                 let sides = match feature {
                     "client_bytes" => &[Side::Client][..],
                     "server_bytes" => &[Side::Server],
@@ -191,6 +209,16 @@ impl Table {
         let marks = self.names.get(ending(&name))?;
         let matching = marks.iter().filter(|mark| matches(mark.value.as_bytes(), &name));
         matching.min_by_key(|mark| (mark.confidence as u8, std::cmp::Reverse(mark.value.len())))
+    }
+
+    /// The mark of a device that a name in DNS is.
+    pub(super) fn device_name(&self, name: &[u8]) -> Option<&Mark> {
+        self.devices.iter().find(|mark| mark.value.as_bytes().eq_ignore_ascii_case(name))
+    }
+
+    /// The mark that a datagram shows, and its turn.
+    pub(super) fn datagram(&self, bytes: &[u8], len: u32) -> Option<(&DatagramMark, Turn)> {
+        self.datagrams.find(bytes, len)
     }
 
     /// The mark that an application protocol is.
@@ -244,6 +272,31 @@ fn matches(pattern: &[u8], name: &[u8]) -> bool {
     }
 }
 
+/// What is said of datagrams.
+fn datagram_mark(mark: Mark, raw: &RawMark) -> Result<DatagramMark, String> {
+    let bad = |text: &str| format!("{}: not bytes, or too few: {text}", mark.protocol);
+    let pattern = |text: &str, len| Pattern::new(text, len).ok_or_else(|| bad(text));
+    let mut patterns = Vec::new();
+    let turns = [
+        (Turn::Question, &raw.datagram, raw.length),
+        (Turn::Answer, &raw.answer, raw.answer_length),
+        (Turn::Middle, &raw.middle, None),
+        (Turn::Either, &raw.either_datagram, None),
+    ];
+    for (turn, text, len) in turns {
+        if let Some(text) = text {
+            patterns.push((turn, pattern(text, len)?));
+        }
+    }
+    let confirm = raw.confirm.as_deref().map(|text| pattern(text, None)).transpose()?;
+    Ok(DatagramMark { mark, patterns, confirm })
+}
+
+/// Bytes in hexadecimal, `..` for any.
+pub(super) fn fixed_bytes(text: &str) -> Option<Vec<Option<u8>>> {
+    text.split(' ').map(byte).collect()
+}
+
 /// A byte in hexadecimal, `Some(None)` for any.
 fn byte(text: &str) -> Option<Option<u8>> {
     if text == ".." {
@@ -261,6 +314,7 @@ mod tests {
     fn the_file_is_read_and_tells_its_sources() {
         let table = Table::read(TEXT).unwrap();
         let marks = || table.names.values().flatten().chain(&table.alpn).chain(table.prefixes.iter().map(|prefix| &prefix.mark));
+        let marks = || marks().chain(table.datagrams.marks().map(|datagram| &datagram.mark));
         assert!(marks().count() >= 60);
         for mark in marks() {
             assert!(
@@ -270,6 +324,7 @@ mod tests {
             assert!(mark.status != Status::Unverified || mark.confidence != Confidence::High, "{mark:?}");
             assert_eq!(mark.value, mark.value.to_ascii_lowercase());
         }
+        assert!(table.devices.iter().all(|mark| !mark.value.contains('*')), "DNS compares whole names");
         for prefix in &table.prefixes {
             assert!(prefix.bytes.iter().flatten().count() >= 4, "{:?} is too short to name a session by", prefix.mark);
         }

@@ -1,0 +1,144 @@
+//! UDP: a flow is looked at until some of its first datagrams have shown that it is no session.
+
+use super::{
+    Engine, ahead::Address, candidate::Candidate, clock::ClockOfFlow, evidence::session_id, opening::roles_by_port,
+    session::Session,
+};
+use crate::{
+    flow::{Data, End, Evidence, Flow, FlowId, Kept, Side},
+    protocol::{
+        Standing,
+        datagram::{Recognised, is_announcing, recognise},
+    },
+    wire::{Frame, Packet, SeqNumber, UdpDatagram},
+};
+
+/// Datagrams of a flow that are looked at: what a session begins with may come behind a copy, or a datagram that went astray.
+const LOOKS: u8 = 4;
+
+impl Engine {
+    pub(super) fn handle_udp(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, datagram: &UdpDatagram<'_>, address: &Address) {
+        let &Address { key, hash, sender, flow } = address;
+        let id = self.table.find(&key, hash, flow).unwrap_or_else(|| {
+            self.counters.udp_flows += 1;
+            let (side, evidence) = roles_by_port(key.endpoint(sender), key.endpoint(sender.other()));
+            let client = if side == Side::Client { sender } else { sender.other() };
+            let mut flow = Flow::new(key, client, evidence, false, frame.time);
+            flow.kept = Kept::Datagrams(LOOKS);
+            self.insert(flow, frame, packet)
+        });
+        let Some(flow) = self.table.get_mut(id) else { return };
+        let side = flow.note_packet(sender, frame.time);
+        if let Kept::Datagrams(left @ 1..) = flow.kept {
+            return self.look_at_datagram(id, sender, left, frame, packet, datagram);
+        }
+        if flow.attached.is_some() {
+            self.handle_datagram(id, side, frame, packet, datagram);
+        }
+    }
+
+    /// Of a flow of which it is not yet known whether it is a session.
+    #[inline(never)]
+    fn look_at_datagram(
+        &mut self,
+        id: FlowId,
+        sender: End,
+        left: u8,
+        frame: &Frame<'_>,
+        packet: &Packet<'_>,
+        datagram: &UdpDatagram<'_>,
+    ) {
+        let ports = [datagram.src_port, datagram.dst_port];
+        let recognised = recognise(datagram.payload, datagram.payload_len, ports);
+        let Some(flow) = self.table.get_mut(id) else { return };
+        match recognised {
+            Some(recognised) => {
+                flow.kept = Kept::Datagrams(0);
+                let midstream = recognised.midstream || left < LOOKS;
+                self.begin_datagrams(id, sender, recognised, midstream, frame, packet);
+            }
+            None if is_announcing(ports) => {}
+            None => flow.kept = Kept::Datagrams(left - 1),
+        }
+        let Some(flow) = self.table.get(id).filter(|flow| flow.attached.is_some()) else { return };
+        let side = flow.side_of(sender);
+        self.handle_datagram(id, side, frame, packet, datagram);
+    }
+
+    /// A flow becomes a session, as far as one datagram tells.
+    fn begin_datagrams(
+        &mut self,
+        id: FlowId,
+        sender: End,
+        recognised: Recognised,
+        midstream: bool,
+        frame: &Frame<'_>,
+        packet: &Packet<'_>,
+    ) {
+        let Some(shard) = self.table.get(id).map(|flow| flow.shard()) else { return };
+        if !self.has_room_for_session(shard, frame.time) {
+            self.counters.dropped_flows += 1;
+            return;
+        }
+        let Some(flow) = self.table.get_mut(id) else { return };
+        flow.midstream = midstream;
+        let is_new = flow.attached.is_none();
+        let clock = ClockOfFlow::since(self.clock.steps());
+        let candidate =
+            flow.attached.get_or_insert_with(|| Box::new(Candidate::new(frame.time, frame.input, packet.encapsulation, clock)));
+        if let Some(side) = recognised.sender {
+            let client = if side == Side::Client { sender } else { sender.other() };
+            if client != flow.client {
+                flow.client = client;
+                flow.seen.swap();
+                candidate.halves.swap();
+                candidate.mac.swap();
+                candidate.clock.swap();
+            }
+            flow.evidence = Evidence::Banner;
+        }
+        let session = session_id(&flow.key, candidate.first_time, self.pseudonyms.as_deref());
+        candidate.session = Some(Box::new(Session::of_datagrams(session, recognised.decoder, self.losses)));
+        if is_new {
+            self.shards.add_candidate(shard);
+        }
+        self.shards.begin_session(shard);
+    }
+
+    /// Of a flow that is a session, may become one, or is reported anyway.
+    fn handle_datagram(&mut self, id: FlowId, side: Side, frame: &Frame<'_>, packet: &Packet<'_>, datagram: &UdpDatagram<'_>) {
+        let Some(flow) = self.table.get_mut(id) else { return };
+        let (shard, key) = (flow.shard(), flow.key);
+        let Some(candidate) = flow.attached.as_deref_mut() else { return };
+        candidate.note_mac(side, packet.mac);
+        candidate.halves.get_mut(side).observe_datagram(packet.ip.ttl, frame.original_len, datagram.payload_len);
+        candidate.clock.on_packet(&self.clock);
+        let Some(session) = &mut candidate.session else { return };
+        let was_established = session.is_established();
+        let (bytes, len) = (datagram.payload, datagram.payload_len);
+        let data = Data { bytes, len, time: frame.time, end: SeqNumber(0), acked: None, sent: None };
+        session.on_datagram(side, &data, &mut candidate.handshake, &mut self.scratch);
+        session.losses.on_segment(self.losses, self.counters.packets);
+        if session.standing() == Standing::NotOurs {
+            if let Some(session) = candidate.session.take() {
+                self.let_go(&key, &session);
+                self.shards.end_session(shard);
+            }
+            self.drop_datagrams(id);
+            return;
+        }
+        if session.is_established() && !was_established {
+            self.table.schedule(id);
+        }
+        self.expect_report(id, frame.time);
+        self.weigh(id);
+    }
+
+    /// A flow that is no session keeps nothing, unless it is reported anyway.
+    fn drop_datagrams(&mut self, id: FlowId) {
+        let Some(flow) = self.table.get_mut(id).filter(|_| !self.limits.all_flows) else { return };
+        if flow.attached.take().is_some() {
+            self.shards.remove(flow.shard(), false);
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! mosh, the mobile shell (Winstein and Balakrishnan, USENIX ATC 2012; `src/crypto/crypto.h` and `src/network/network.cc` of its 1.4).
+//!
+//! A datagram begins with eight bytes in clear, the nonce: its top bit is the direction, and the rest counts the datagrams of that
+//! direction from 0. What follows is encrypted by AES-128-OCB: two times of 16 bits, a fragment of ten bytes and more, a tag of 16.
+//! *Known*: who is the client, and which datagrams never came. *Not known*: everything else, the times that mosh itself measures
+//! round trips by among it; and since either side sends when it has something to say, no datagram can be told for the answer to another.
+//! So there are no round trips here.
+
+use crate::{
+    flow::{Data, PerSide, Side},
+    protocol::Standing,
+};
+
+/// The nonce, two times, a fragment's head, and the tag; what is compressed between takes a few bytes more.
+const SHORTEST: u32 = 8 + 4 + 10 + 16;
+
+/// More datagrams of one direction than this are no session that somebody types in: a hundred a second for two days.
+const MOST: u64 = 1 << 24;
+
+/// A counter that moves on by more than this is none: an outage is no reason to count on.
+const FURTHEST: u64 = 4_096;
+
+/// Datagrams in step before it is one: eight bytes of each are as they must be, but for the counter's low ones.
+const ENOUGH: u32 = 3;
+
+/// The same where only one direction was captured.
+const ENOUGH_OF_ONE: u32 = 8;
+
+/// How many of the first 16 encrypted bytes differ, at least; of random ones fewer do so one time in a million.
+const DISTINCT: usize = 10;
+
+/// What was read of a session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// How many datagrams each side has sent by its own count, as far as that was seen.
+    pub sent: PerSide<Option<u64>>,
+    /// How many of those that lie between the first and the last did not pass.
+    pub missing: PerSide<Option<u64>>,
+}
+
+/// The first eight bytes of a datagram.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Nonce {
+    pub(super) sender: Side,
+    /// Datagrams of that side before it.
+    pub(super) count: u64,
+}
+
+impl Nonce {
+    /// Of a datagram that may be one of mosh.
+    pub(super) fn of(bytes: &[u8], len: u32) -> Option<Self> {
+        let (nonce, sealed) = bytes.split_first_chunk::<8>()?;
+        let number = u64::from_be_bytes(*nonce);
+        let count = number & (u64::MAX >> 1);
+        if count >= MOST || len < SHORTEST {
+            return None;
+        }
+        let start = sealed.first_chunk::<16>()?;
+        let distinct =
+            start.iter().enumerate().filter(|(at, byte)| !start.iter().take(*at).any(|before| before == *byte)).count();
+        let sender = if number >> 63 == 0 { Side::Client } else { Side::Server };
+        (distinct >= DISTINCT).then_some(Self { sender, count })
+    }
+}
+
+/// Decoder of one session.
+#[derive(Clone, Debug, Default)]
+pub struct Mosh {
+    first: PerSide<Option<u64>>,
+    last: PerSide<Option<u64>>,
+    seen: PerSide<u32>,
+    broken: bool,
+}
+
+impl Mosh {
+    pub(super) const fn standing(&self) -> Standing {
+        let (client, server) = (self.seen.client, self.seen.server);
+        if self.broken {
+            Standing::NotOurs
+        } else if client > 0 && server > 0 && client + server >= ENOUGH {
+            Standing::Both
+        } else if client >= ENOUGH_OF_ONE || server >= ENOUGH_OF_ONE {
+            Standing::OneSide
+        } else {
+            Standing::Candidate
+        }
+    }
+
+    pub(super) fn facts(&self) -> Facts {
+        let missing = |side: Side| {
+            let (first, last) = ((*self.first.get(side))?, (*self.last.get(side))?);
+            Some((last - first + 1).saturating_sub(u64::from(*self.seen.get(side))))
+        };
+        Facts { sent: PerSide::from_fn(|side| self.last.get(side).map(|last| last + 1)), missing: PerSide::from_fn(missing) }
+    }
+
+    pub(super) fn on_datagram(&mut self, side: Side, data: &Data<'_>) {
+        let nonce = Nonce::of(data.bytes, data.len).filter(|nonce| nonce.sender == side);
+        let last = self.last.get_mut(side);
+        let in_step = nonce.filter(|nonce| last.is_none_or(|last| nonce.count.abs_diff(last) <= FURTHEST));
+        let Some(nonce) = in_step else {
+            // Anybody can send something to an open port: what is one stays one.
+            self.broken |= self.standing() == Standing::Candidate;
+            return;
+        };
+        *last = Some(last.map_or(nonce.count, |last| last.max(nonce.count)));
+        let first = self.first.get_mut(side);
+        *first = Some(first.map_or(nonce.count, |first| first.min(nonce.count)));
+        let seen = self.seen.get_mut(side);
+        *seen = seen.saturating_add(1);
+    }
+}

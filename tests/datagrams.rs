@@ -1,0 +1,129 @@
+//! Sessions over UDP through the program: found by their first datagrams, on any port, and nothing else is.
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+#[path = "program/pcap.rs"]
+#[expect(dead_code, reason = "only some of its helpers are needed here")]
+mod pcap;
+#[expect(dead_code, reason = "only some of its helpers are needed here")]
+mod program;
+#[path = "program/traffic.rs"]
+#[expect(dead_code, reason = "only some of its helpers are needed here")]
+mod traffic;
+
+use std::{fs, net::Ipv4Addr};
+
+use pcap::Classic;
+use program::{keywitness, of};
+use serde_json::{Value, json};
+use traffic::{End, Traffic};
+
+const CLIENT: End = (Ipv4Addr::new(203, 0, 113, 9), 40_000);
+const SERVER: End = (Ipv4Addr::new(198, 51, 100, 2), 7_000);
+
+fn sessions(file: &str, more: &[&str]) -> Vec<Value> {
+    let args = ["analyze", "--format", "ndjson", "--keystrokes=all", file];
+    let run = keywitness(args.into_iter().chain(more.iter().copied()));
+    assert_eq!((run.status, run.stderr.as_str()), (0, ""));
+    let records = run.records();
+    assert!(of(&records, "keystroke").is_empty());
+    of(&records, "session").into_iter().cloned().collect()
+}
+
+fn of_traffic(traffic: &Traffic, more: &[&str]) -> Vec<Value> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("capture.pcap");
+    fs::write(&file, Classic { big_endian: false, microseconds: false }.write(&traffic.0)).unwrap();
+    sessions(file.to_str().unwrap(), more)
+}
+
+/// Both were recorded over an emulated path: 60 ms to mosh's client, 40 ms to WireGuard's, a tenth of a millisecond to either server.
+#[test]
+fn what_real_programs_say_is_found_whoever_reads() {
+    for workers in ["1", "2"] {
+        let mosh = sessions("pcaps/udp/mosh.pcap", &["--workers", workers])[0].clone();
+        assert_eq!(
+            (&mosh["protocol"], &mosh["transport"], &mosh["identified_by"]),
+            (&json!("mosh"), &json!("udp"), &json!("handshake"))
+        );
+        assert_eq!((&mosh["client"]["ip"], &mosh["client_evidence"]), (&json!("203.0.113.77"), &json!("banner")));
+        assert_eq!(mosh["details"], json!({"client_sent": 128, "server_sent": 146, "client_missing": 0, "server_missing": 0}));
+        assert_eq!((&mosh["rtt"]["client"]["min_ms"], &mosh["keystrokes"]), (&Value::Null, &Value::Null), "it is not known");
+
+        let wireguard = sessions("pcaps/udp/wireguard.pcap", &["--workers", workers])[0].clone();
+        assert_eq!((&wireguard["protocol"], &wireguard["identified_by"]), (&json!("wireguard"), &json!("handshake")));
+        assert_eq!((&wireguard["details"]["kind"], &wireguard["details"]["mark"]), (&json!("vpn"), &json!("datagram")));
+        let far = wireguard["rtt"]["client"]["handshake_ms"].as_f64().unwrap();
+        let near = wireguard["rtt"]["server"]["handshake_ms"].as_f64().unwrap();
+        assert!((40.0..44.0).contains(&far) && (0.0..6.0).contains(&near), "{far} {near}");
+    }
+}
+
+/// Recorded over a path of 50 ms.
+#[test]
+fn openvpn_is_found_with_its_control_channel_hidden_or_not() {
+    for (name, confidence) in [("openvpn", "high"), ("openvpn-crypt", "medium")] {
+        let session = sessions(&format!("pcaps/udp/{name}.pcap"), &[])[0].clone();
+        assert_eq!((&session["protocol"], &session["identified_by"]), (&json!("openvpn"), &json!("handshake")), "{name}");
+        assert_eq!(session["details"]["confidence"], json!(confidence));
+        let far = session["rtt"]["client"]["handshake_ms"].as_f64().unwrap();
+        assert!((50.0..58.0).contains(&far), "{name}: {far}");
+    }
+}
+
+#[test]
+fn what_is_no_session_is_not_reported_and_counts_as_a_flow() {
+    let mut traffic = Traffic::default();
+    for nth in 0..200u16 {
+        let client = (CLIENT.0, 30_000 + nth);
+        let bytes: Vec<u8> = (0..200).map(|at| (nth as u8).wrapping_mul(31) ^ (at as u8).wrapping_mul(77)).collect();
+        for step in 0..8 {
+            let server = (SERVER.0, [443, 3_389, 60_001, 51_820][usize::from(nth) % 4]);
+            let (from, to) = if step % 2 == 0 { (client, server) } else { (server, client) };
+            traffic.udp(u64::from(nth) * 10 + step, from, to, &bytes);
+        }
+    }
+    assert!(of_traffic(&traffic, &[]).is_empty());
+    let all = of_traffic(&traffic, &["--all-flows"]);
+    assert!(
+        all.len() == 200 && all.iter().all(|flow| flow["protocol"] == "unknown" && flow["traffic"]["client"]["packets"] == 4)
+    );
+}
+
+/// The first datagrams went astray: the middle is known by its shape alone, and only after some of it.
+#[test]
+fn a_tunnel_is_found_in_its_middle() {
+    let mut traffic = Traffic::default();
+    for nth in 0..6u8 {
+        let data = [&[4, 0, 0, 0, 1, 2, 3, 4, nth, 1, 0, 0, 0, 0, 0, 0][..], &[0x5a; 80]].concat();
+        traffic.udp(u64::from(nth) * 20, CLIENT, SERVER, &data);
+        traffic.udp(u64::from(nth) * 20 + 5, SERVER, CLIENT, &data);
+    }
+    let session = of_traffic(&traffic, &[])[0].clone();
+    assert_eq!(
+        (&session["protocol"], &session["identified_by"], &session["midstream"]),
+        (&json!("wireguard"), &json!("signature"), &json!(true))
+    );
+    assert_eq!(session["rtt"]["client"]["min_ms"], Value::Null);
+    traffic.0.truncate(3);
+    assert!(of_traffic(&traffic, &[]).is_empty());
+}
+
+#[test]
+fn a_device_that_announces_itself_late_is_found_and_renamed() {
+    let mdns = (Ipv4Addr::new(224, 0, 0, 251), 5_353);
+    let device = (Ipv4Addr::new(192, 0, 2, 40), 5_353);
+    let named = |name: &str| {
+        let (host, domain) = name.split_once('.').unwrap();
+        let labels = [&[host.len() as u8], host.as_bytes(), &[domain.len() as u8], domain.as_bytes()].concat();
+        [&[0, 0, 0x84, 0, 0, 0, 0, 1, 0, 0, 0, 0][..], &labels, &[0, 0, 1, 0x80, 1, 0, 0, 0, 120, 0, 4, 192, 0, 2, 40]].concat()
+    };
+    let mut traffic = Traffic::default();
+    for nth in 0..10 {
+        traffic.udp(nth * 1_000, device, mdns, &named("printer.local"));
+    }
+    assert!(of_traffic(&traffic, &[]).is_empty());
+    traffic.udp(20_000, device, mdns, &named("pikvm.local"));
+    let session = of_traffic(&traffic, &[])[0].clone();
+    assert_eq!((&session["protocol"], &session["details"]["mark"]), (&json!("pikvm"), &json!("dns_name")));
+    assert_eq!((&session["details"]["dns_name"], &session["details"]["confidence"]), (&json!("pikvm.local"), &json!("low")));
+}
