@@ -7,6 +7,8 @@
 
 mod table;
 
+use serde::{Deserialize, Serialize};
+
 use self::table::TABLE;
 pub use self::table::{Confidence, Kind, Mark, Status};
 use super::{
@@ -19,9 +21,10 @@ use crate::flow::{Data, Side};
 const MOST_KEPT: usize = 64;
 
 /// What was read of a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// What it was recognised by.
+    #[serde(with = "table::by_name")]
     pub mark: &'static Mark,
     /// What TLS said, where there is any.
     pub tls: Option<tls::Facts>,
