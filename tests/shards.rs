@@ -1,5 +1,5 @@
 //! An analysis in two stages, by shards of the traffic, says what one run says, byte for byte; and what is missing is told.
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "tests")]
 
 #[expect(dead_code, reason = "not all is needed here")]
 mod program;
