@@ -4,6 +4,7 @@ mod alerts;
 mod limits;
 mod live;
 mod machine;
+mod shards;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -15,6 +16,7 @@ pub use self::{
     limits::LimitArgs,
     live::{CaptureArgs, LiveArgs, StampChoice},
     machine::{DoctorArgs, ReplayArgs},
+    shards::{CorrelateArgs, Emit, EmitArgs, ShardChoice},
 };
 
 /// Is the person typing in this session where they say they are?
@@ -74,6 +76,8 @@ pub enum ProgressWhen {
 pub enum Command {
     /// Analyse captures: sessions, round trips, keystrokes, and a verdict against claims.
     Analyze(AnalyzeArgs),
+    /// Judge what `analyze --emit observations` observed: its second stage alone.
+    Correlate(CorrelateArgs),
     /// Do the same on live interfaces, as a sensor.
     Live(LiveArgs),
     /// Say what would be said of a round trip, without a capture: one, or many on standard input.
@@ -185,6 +189,10 @@ pub struct AnalyzeArgs {
     /// the inputs by itself; where one is standard input or a pipe there is one engine all the same.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=256))]
     pub workers: u16,
+
+    /// The first stage alone.
+    #[command(flatten)]
+    pub emit: EmitArgs,
 
     /// How much is held at most.
     #[command(flatten)]

@@ -1,6 +1,7 @@
 //! What a run is told, resolved: from what was typed, the claims file and the terminal. Nothing below reads flags or the
 //! environment.
 
+mod correlate;
 mod file;
 mod live;
 
@@ -13,13 +14,14 @@ use std::{
 };
 
 use crate::{
-    cli::{AlertArgs, AnalyzeArgs, ClaimsArgs, KeystrokeChoice, LimitArgs, OutputFormat},
+    cli::{AlertArgs, AnalyzeArgs, ClaimsArgs, EmitArgs, KeystrokeChoice, LimitArgs, OutputFormat},
     judge::claim::{Claims, Problem, Reading, leases::Leases},
     pseudonym::{KeyError, Pseudonyms},
     time::Span,
 };
 
 pub use self::{
+    correlate::CorrelateConfig,
     file::{CommandLineError, command_line},
     live::{LiveConfig, Retention},
 };
@@ -71,6 +73,8 @@ pub struct AnalyzeConfig {
     pub save_evidence: Option<PathBuf>,
     /// Engines that share the work.
     pub workers: usize,
+    /// Whether only observations are written, and of what.
+    pub emit: EmitArgs,
     /// How much they hold at most, together.
     pub limits: LimitArgs,
 }
@@ -182,6 +186,7 @@ impl AnalyzeConfig {
             keystrokes: args.keystrokes,
             save_evidence: args.save_evidence,
             workers: usize::from(args.workers),
+            emit: args.emit,
             limits: args.limits,
         })
     }

@@ -1,6 +1,8 @@
 //! The words that `protocol` and `measure` share. A protocol reads bytes and says what they are; a measurer times
 //! what it is told. Neither knows the other: the engine carries cues from one to the other.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     flow::Side,
     time::{Span, Timestamp},
@@ -46,7 +48,7 @@ pub enum Cue {
 }
 
 /// What a client program answers by itself, nobody typing; in the order of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Step {
     /// The server's identification, answered by the client's algorithms.
     Banner,

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     evidence::Slice,
     flow::{Endpoint, PerSide, SessionId},
@@ -150,7 +152,7 @@ pub struct Lost {
 }
 
 /// One input of a run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputSummary {
     /// Path as given; `-` for standard input.
     pub path: String,
@@ -163,7 +165,7 @@ pub struct InputSummary {
 }
 
 /// How an input ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum InputState {
     /// Read to its end.
     Ok,

@@ -4,6 +4,8 @@
 
 use std::{net::IpAddr, sync::Arc};
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     evidence::Slice,
     flow::{Endpoint, Evidence, PerSide, SessionId, StackMarks, Traffic, TransportKind},
@@ -20,7 +22,7 @@ use crate::{
 };
 
 /// One observation and its place in the order.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Observation {
     /// When it became known; the order of records.
     pub key: ObservationKey,
@@ -30,7 +32,7 @@ pub struct Observation {
 
 /// The order of observations: by the frame that made them known, then by the deadline that fired before that frame, then by
 /// session and position.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ObservationKey {
     /// Number of the frame.
     pub frame: u64,
@@ -43,7 +45,7 @@ pub struct ObservationKey {
 }
 
 /// What was observed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Body {
     /// A keystroke was decided.
     Keystroke {
@@ -66,7 +68,7 @@ pub enum Body {
 }
 
 /// How a session stands, or ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SessionState {
     /// It goes on.
     Open,
@@ -81,7 +83,7 @@ pub enum SessionState {
 }
 
 /// Why a flow is believed to be what `protocol` says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IdentifiedBy {
     /// Both sides spoke the protocol.
     Handshake,
@@ -92,7 +94,7 @@ pub enum IdentifiedBy {
 }
 
 /// Everything that an engine knows of a session, or of a flow that is none.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct SessionReport {
     /// Identifier.
     pub id: SessionId,
@@ -142,12 +144,13 @@ pub struct SessionReport {
     pub program: Option<ProgramRoundTrips>,
     /// How good its capture is.
     pub quality: Quality,
-    /// The headers of its frames, where they were kept.
+    /// The headers of its frames, where they were kept; these are not written.
+    #[serde(skip)]
     pub slice: Option<Arc<Slice>>,
 }
 
 /// Marks of one side's TCP stack.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stack {
     /// What its headers say.
     pub marks: StackMarks,
@@ -156,7 +159,7 @@ pub struct Stack {
 }
 
 /// Round trips between the sensor and one side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoundTrips {
     /// Of the three-way handshake.
     pub handshake: Option<Span>,
@@ -203,7 +206,7 @@ impl SessionReport {
 }
 
 /// What an engine counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// Frames.
     pub packets: u64,

@@ -3,17 +3,19 @@
 //! [`Timestamp`] is a point, [`Span`] a distance; both are integer nanoseconds, so that no rounding
 //! hides in a comparison. There is no `now()`: whoever needs a time is handed one.
 
+use serde::{Deserialize, Serialize};
+
 use std::{
     ops::{Add, Div, Sub},
     str::FromStr,
 };
 
 /// A point in capture time: nanoseconds since 1970-01-01T00:00:00Z, from 1677 to 2262.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Timestamp(i64);
 
 /// A distance between two timestamps in nanoseconds; negative where time ran backwards.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Span(i64);
 
 impl Timestamp {

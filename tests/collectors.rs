@@ -2,6 +2,8 @@
 //! word where they are not installed.
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "tests")]
 
+#[path = "collectors/alerts.rs"]
+mod alerts;
 #[path = "collectors/certificates.rs"]
 mod certificates;
 #[expect(dead_code, reason = "runs of other tests need more")]
@@ -13,13 +15,13 @@ use std::{
     collections::BTreeSet,
     io::Read,
     net::{TcpListener, TcpStream},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
-use keywitness::run::spool::{Limits, Log};
+use alerts::spool_of;
 use program::{Run, command, keywitness, of};
 use receiver::{Receiver, free_port, wait_until};
 use serde_json::{Value, json};
@@ -29,38 +31,6 @@ const RELP: &str = "module(load=\"imrelp\")\ninput(type=\"imrelp\" address=\"127
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
-}
-
-/// A spool that alerts wait in, this many of them.
-fn spool_of(folder: &Path, alerts: u64) -> PathBuf {
-    let path = folder.join("spool");
-    let limits = Limits { bytes: 4 << 30, ..Limits::default() };
-    let mut log = Log::open(&path, limits).unwrap().0;
-    let numbers: Vec<u64> = (0..alerts).collect();
-    for some in numbers.chunks(512) {
-        let records: Vec<String> = some.iter().map(|number| record(*number).to_string()).collect();
-        assert_eq!(log.append(&records), some.len());
-    }
-    path
-}
-
-fn record(number: u64) -> Value {
-    json!({
-        "schema": "keywitness/1", "record": "alert", "sensor": "tap-1", "alert_id": format!("{number:016x}"), "revision": number % 3,
-        "time": "2026-11-22T15:19:33.141855117Z", "session_id": "9807f7daac41daf1",
-        "community_id": "1:S6umLiWxbN0mLU13lVB1gWFMOnI=", "protocol": "ssh", "start": "2026-11-22T15:18:45.276771619Z",
-        "identity": "a]s\"m\\ith", "client": {"ip": "203.0.113.17", "port": 41346, "mac": null},
-        "server": {"ip": "198.51.100.2", "port": 22, "mac": null}, "severity": "medium",
-        "finding": {
-            "id": "rtt_above_claim", "severity": "medium", "basis": "model", "measured": 166.245, "expected": 90.25, "margin": 76.0,
-            "unit": "ms", "samples": 207, "explanation": "Too far.", "innocent_causes": ["a detour"], "attack": ["T1078"],
-        },
-        "claim": {
-            "identity": "a]s\"m\\ith", "places": ["Denver"], "matched_place": "Denver", "distance_km": 1641.4, "source": "claims line 17",
-            "claims_sha256": "4742e191",
-        },
-        "quality": {"score": 1.0}, "message": "a]s\"m\\ith: Too far.",
-    })
 }
 
 /// Options of a run that delivers what waits in a spool, and raises no alerts of its own.

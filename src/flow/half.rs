@@ -1,6 +1,8 @@
 //! One direction of a TCP flow, for every flow: a few counters and what it takes to tell a retransmission from a
 //! reordered segment from the second copy of a frame that a SPAN port made.
 
+use serde::{Deserialize, Serialize};
+
 use super::StackMarks;
 use crate::{
     time::{Span, Timestamp},
@@ -66,7 +68,7 @@ pub struct Half {
 }
 
 /// What passed in one direction.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traffic {
     /// Frames, copies left out.
     pub packets: u64,

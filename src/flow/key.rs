@@ -8,6 +8,8 @@ use std::{
 use community_id::calculate_community_id;
 use sha2::{Digest, Sha256};
 
+use serde::{Deserialize, Serialize};
+
 use super::Shard;
 use crate::{
     time::Timestamp,
@@ -15,7 +17,7 @@ use crate::{
 };
 
 /// An address and a port.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Endpoint {
     /// Address.
     pub ip: IpAddr,
@@ -24,7 +26,7 @@ pub struct Endpoint {
 }
 
 /// The transport protocol of a flow.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum TransportKind {
     /// Transmission Control Protocol.
     Tcp,
@@ -199,7 +201,7 @@ impl FlowKey {
 }
 
 /// See [`FlowKey::session_id`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct SessionId(pub u64);
 
 impl std::fmt::Display for SessionId {

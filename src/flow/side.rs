@@ -1,5 +1,7 @@
 //! Who is the client, and on what evidence.
 
+use serde::{Deserialize, Serialize};
+
 /// One of the two ends of a session, by role. The client is the end where somebody types; that is not always the
 /// end that opened the connection (a reverse SSH session).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,7 +24,7 @@ impl Side {
 }
 
 /// Why we believe that an end is the client; strongest first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Evidence {
     /// What the two ends said about themselves in the application protocol.
     Banner,
@@ -35,7 +37,7 @@ pub enum Evidence {
 }
 
 /// One value for each side.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PerSide<T> {
     /// The client's.
     pub client: T,

@@ -1,9 +1,11 @@
 //! Marks that a TCP stack leaves in its headers: what it is, and how far away, in hops, it may stand.
 
+use serde::{Deserialize, Serialize};
+
 use crate::wire::{TcpFlags, TcpSegment};
 
 /// What one side's headers say of its stack.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StackMarks {
     /// IPv4 time to live or IPv6 hop limit of the first frame, as it passed the sensor: what the sender set (64 and 128 are
     /// usual) less the routers on the way (RFC 791 §3.1, RFC 8200 §3).

@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use hdrhistogram::Histogram;
 
+use serde::{Deserialize, Serialize};
+
 use crate::time::Span;
 
 /// Samples kept as they are before a histogram takes over: a session of some minutes has no more, and a histogram takes more
@@ -62,7 +64,7 @@ impl Many {
 }
 
 /// What is reported of a distribution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quantiles {
     /// Number of samples.
     pub samples: u64,
@@ -85,7 +87,7 @@ pub struct Quantiles {
 }
 
 /// The smallest value that is not an accident.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Floor {
     /// The estimate.
     pub value: Span,
@@ -94,7 +96,7 @@ pub struct Floor {
 }
 
 /// See [`Floor`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum FloorMethod {
     /// The smallest sample: there are too few to leave one out.
     Min,

@@ -3,6 +3,8 @@
 //! Samples are those of [`super::ack`], fewer of them where much is in flight. There is no floor: it cannot be told whether the
 //! smallest sample is an accident.
 
+use serde::{Deserialize, Serialize};
+
 use super::ack::AckTimer;
 use crate::{
     flow::{Arrival, PerSide, Side},
@@ -21,7 +23,7 @@ pub struct LeastRoundTrips {
 }
 
 /// What is kept of samples.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Least {
     /// How many there were.
     pub samples: u64,

@@ -5,6 +5,8 @@
 //! And whether a relay that does not set TCP_NODELAY combs what passes it: Nagle's algorithm (RFC 896) holds a key back until the
 //! one before it is acknowledged, so segments come never closer than the round trip behind the relay, with several keys in many.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     cue::{Input, InputKind},
     time::{Span, Timestamp},
@@ -48,7 +50,7 @@ const IN_COMB: usize = 25;
 const MERGED_IN_COMB: u64 = 10;
 
 /// The rhythm of a relay without TCP_NODELAY.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Comb {
     /// The shortest interval between two segments of the client, but for 2 % of them.
     pub period: Span,
@@ -61,7 +63,7 @@ pub struct Comb {
 }
 
 /// See the [module's documentation](self).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pace {
     last: Option<Timestamp>,
     /// In microseconds: there are many sessions.

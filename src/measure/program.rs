@@ -10,6 +10,8 @@
 
 use smallvec::SmallVec;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     estimate::{Distribution, Quantiles},
     pace::Pace,
@@ -72,7 +74,7 @@ impl Step {
 }
 
 /// One answer of the program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// To what.
     pub step: Step,
@@ -91,7 +93,7 @@ impl Answer {
 }
 
 /// The answers to one kind of message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StepSummary {
     /// To what.
     pub step: Step,
@@ -104,7 +106,7 @@ pub struct StepSummary {
 }
 
 /// What is reported of the program's round trips.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProgramRoundTrips {
     /// All answers; `None` without one.
     pub samples: Option<Quantiles>,

@@ -11,6 +11,8 @@
 //! | lost pieces, per cent of all packets | 0.1 each | an acknowledgement that was lost makes the next one look slow |
 //! | merged segments | 0.1 | offloading (GRO, LRO, TSO) stamps several at once, late by some microseconds to milliseconds |
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     flow::{PerSide, Traffic},
     time::{Span, Timestamp},
@@ -58,7 +60,7 @@ impl Grain {
 }
 
 /// What is known of a session's capture.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Quality {
     /// Packets of one side alone were seen.
     pub one_sided: bool,

@@ -12,6 +12,8 @@
 
 use smallvec::SmallVec;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     cue::{Input, InputKind, Output, OutputKind},
     time::{Span, Timestamp},
@@ -49,7 +51,7 @@ const MOST_OF_THEM: usize = 66;
 pub const TERMINAL_WORK: Span = Span::from_millis(18);
 
 /// One answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TerminalAnswer {
     /// Right behind a key's output, and not behind what another answer brought.
     pub first: bool,
@@ -58,7 +60,7 @@ pub struct TerminalAnswer {
 }
 
 /// What is reported.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TerminalSummary {
     /// The first 32 answers.
     pub answers: Vec<TerminalAnswer>,
@@ -67,7 +69,7 @@ pub struct TerminalSummary {
 }
 
 /// The delay that answers have in common.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommonDelay {
     /// The shortest of those that agree: no shorter delay explains the answers.
     pub shortest: Span,

@@ -1,5 +1,7 @@
 //! The decoder of one session, whatever its protocol: told apart by the first bytes.
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     Standing,
     carrier::{Carried, Carrier},
@@ -48,7 +50,7 @@ pub enum Protocol {
 }
 
 /// What was read of a session in clear.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Facts {
     /// Of SSH.
     Ssh(Box<ssh::Facts>),

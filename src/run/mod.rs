@@ -1,6 +1,7 @@
 //! Where clocks, files and standard streams are: the only place that does I/O besides `capture`.
 
 mod claims;
+mod correlate;
 pub mod counters;
 pub mod deliver;
 mod doctor;
@@ -13,6 +14,7 @@ mod judge;
 mod lanes;
 mod live;
 pub mod metrics;
+mod observations;
 mod offline;
 mod process;
 mod replay;
@@ -33,11 +35,11 @@ use std::{
 use tracing::{error, warn};
 
 pub use self::screen::Screen;
-use self::{deliver::SetupError, evidence::EvidenceFolder, guard::GuardError};
+use self::{deliver::SetupError, evidence::EvidenceFolder, guard::GuardError, observations::Options};
 use crate::{
     capture::{Filter, Selection, TimeRange},
-    cli::{AnalyzeArgs, AnswerFormat, ClaimsCommand, Cli, Command, LiveArgs, Manner, SpoolCommand, When},
-    config::{AnalyzeConfig, ConfigError, LiveConfig},
+    cli::{AnalyzeArgs, AnswerFormat, ClaimsCommand, Cli, Command, CorrelateArgs, LiveArgs, Manner, SpoolCommand, When},
+    config::{AnalyzeConfig, ConfigError, CorrelateConfig, LiveConfig},
 };
 
 /// Bytes of standard input that are read at once.
@@ -68,6 +70,7 @@ pub enum ExitStatus {
 pub fn run(cli: Cli, screen: &Screen) -> ExitStatus {
     let outcome = match cli.command {
         Command::Analyze(args) => analyze(args, cli.manner, screen),
+        Command::Correlate(args) => correlate(args, cli.manner),
         Command::Live(args) => live(args, cli.manner),
         Command::Judge(args) => {
             let input = BufReader::with_capacity(READ_AT_ONCE, io::stdin().lock());
@@ -132,6 +135,7 @@ fn analyze(args: AnalyzeArgs, manner: Manner, screen: &Screen) -> Result<ExitSta
     let (is_terminal, no_color) = colors(manner, args.output.is_none());
     let selection = selection(&args)?;
     let (key, when) = (args.pseudonymize.clone(), args.progress);
+    let (is_emitting, options) = (args.emit.emit.is_some(), observed(&args));
     let mut config = AnalyzeConfig::resolve(args, is_terminal, no_color)?;
     if let Some(key) = &key {
         warn_of_open_key(key);
@@ -141,12 +145,46 @@ fn analyze(args: AnalyzeArgs, manner: Manner, screen: &Screen) -> Result<ExitSta
     let Some(path) = config.output.clone() else {
         let progress = screen.progress(when, manner);
         let out = &mut io::stdout().lock();
+        if is_emitting {
+            return Ok(offline::observe(config, selection, options, progress, &mut screen.beside(out))?);
+        }
         return Ok(offline::analyze(config, selection, evidence, alerts, progress, &mut screen.beside(out))?);
     };
     let mut file = File::create(&path).map_err(|source| ConfigError::Create { path: path.clone(), source })?;
     let progress = screen.progress(when, manner);
-    let outcome = offline::analyze(config, selection, evidence, alerts, progress, &mut file);
+    let outcome = if is_emitting {
+        offline::observe(config, selection, options, progress, &mut file)
+    } else {
+        offline::analyze(config, selection, evidence, alerts, progress, &mut file)
+    };
     outcome.map_err(|error| Failure::File(format!("{}: {error}", path.display())))
+}
+
+/// What changes what is observed.
+fn observed(args: &AnalyzeArgs) -> Options {
+    Options {
+        vlan_key: args.vlan_key,
+        all_flows: args.all_flows,
+        report_every: args.report_every.map(|every| i64::try_from(every.as_nanos()).unwrap_or(i64::MAX)),
+        filter: args.filter.clone(),
+        time_range: args.time_range.clone(),
+        max_flows: args.limits.max_flows,
+        max_sessions: args.limits.max_sessions,
+    }
+}
+
+fn correlate(args: CorrelateArgs, manner: Manner) -> Result<ExitStatus, Failure> {
+    let (is_terminal, no_color) = colors(manner, args.output.is_none());
+    let config = CorrelateConfig::resolve(args, is_terminal, no_color)?;
+    let alerts = deliver::Setup::resolve(&config.alerts)?;
+    let Some(path) = config.output.clone() else {
+        return correlate::correlate(config, alerts, &mut io::stdout().lock());
+    };
+    let mut file = File::create(&path).map_err(|source| ConfigError::Create { path: path.clone(), source })?;
+    correlate::correlate(config, alerts, &mut file).map_err(|failure| match failure {
+        Failure::Output(error) => Failure::File(format!("{}: {error}", path.display())),
+        other => other,
+    })
 }
 
 fn live(args: LiveArgs, manner: Manner) -> Result<ExitStatus, Failure> {

@@ -1,7 +1,7 @@
 //! `keywitness analyze`: captures through engine and correlator to standard output, the first by one engine or several.
 
 use std::{
-    io::{self, Write},
+    io::{self, BufWriter, Write},
     time::Instant,
 };
 
@@ -11,17 +11,21 @@ use super::{
     ExitStatus,
     deliver::Setup,
     evidence::EvidenceFolder,
+    observations::{Analysis, Lines, Options, ShardLine},
     screen::Progress,
     workers::Job,
     writer::{Look, Writer},
 };
 use crate::{
     capture::{InputStatus, Merge, Outcome, Selection},
+    cli::ShardChoice,
     config::AnalyzeConfig,
     correlator::Correlator,
     engine::EngineLimits,
     event::{InputState, InputSummary, Lost, Summary},
     evidence::SliceLimits,
+    flow::Share,
+    observation::Counters,
     output::{Context, TimestampSource, escape},
     pseudonym::Pseudonyms,
 };
@@ -39,11 +43,7 @@ pub(super) fn analyze(
     out: &mut impl Write,
 ) -> io::Result<ExitStatus> {
     let started = Instant::now();
-    let slices = evidence.as_ref().map(|_| SliceLimits::default());
-    let (vlan_in_key, all_flows, report_every) = (config.vlan_in_key, config.all_flows, config.report_every);
-    let keystrokes = config.keystrokes.is_some();
-    let room = EngineLimits::default().with(config.limits.max_flows as usize, config.limits.max_sessions as usize);
-    let limits = EngineLimits { vlan_in_key, all_flows, slices, keystrokes, report_every, ..room };
+    let limits = EngineLimits { slices: evidence.as_ref().map(|_| SliceLimits::default()), ..limits(&config) };
     let fail_on_finding = config.fail_on_finding;
     let merge = Merge::new(config.inputs.iter().cloned());
     let look = Look { format: config.format, color: config.color, keystrokes: config.keystrokes, live: false };
@@ -60,29 +60,89 @@ pub(super) fn analyze(
     for input in &mut inputs {
         input.path = input_name(&input.path, pseudonyms.as_deref());
     }
+    conclude(writer, &correlator, Ending { counters, inputs, started, fail_on_finding, is_partial: false })
+}
+
+/// What is known at the end of a run, besides what was written.
+pub(super) struct Ending {
+    pub(super) counters: Counters,
+    pub(super) inputs: Vec<InputSummary>,
+    pub(super) started: Instant,
+    pub(super) fail_on_finding: bool,
+    /// Not all is there, for a reason that was told.
+    pub(super) is_partial: bool,
+}
+
+/// Writes the summary, and says how the run went.
+pub(super) fn conclude<W: Write>(mut writer: Writer<W>, correlator: &Correlator, ending: Ending) -> io::Result<ExitStatus> {
     let status = if writer.evidence_failed() {
         ExitStatus::Internal
-    } else if inputs.iter().any(|input| input.status == InputState::Error) {
+    } else if ending.is_partial || has_failed(&ending.inputs) {
         ExitStatus::Input
-    } else if fail_on_finding && writer.implausible > 0 {
+    } else if ending.fail_on_finding && writer.implausible > 0 {
         ExitStatus::Finding
     } else {
         ExitStatus::Ok
     };
     let summary = Summary {
-        counters,
+        counters: ending.counters,
         clock_set_forwards: correlator.clock_set_forwards(),
         sessions: writer.sessions,
         alerts: writer.alerts,
         alerts_held: correlator.held(),
         implausible: writer.implausible,
-        elapsed_s: started.elapsed().as_secs_f64(),
+        elapsed_s: ending.started.elapsed().as_secs_f64(),
         lost: Lost::default(),
-        inputs,
+        inputs: ending.inputs,
     };
     debug!("{} packets in {:.3} s, {} sessions", summary.counters.packets, summary.elapsed_s, summary.sessions);
     writer.finish(&summary)?;
     Ok(if writer.end_alerting() > 0 { ExitStatus::Internal } else { status })
+}
+
+/// Runs the first stage alone and writes what it observes, of one shard or of all.
+///
+/// # Errors
+/// Only of writing to `out`.
+pub(super) fn observe(
+    config: AnalyzeConfig,
+    selection: Selection,
+    options: Options,
+    progress: Option<Progress>,
+    out: &mut impl Write,
+) -> io::Result<ExitStatus> {
+    let shard = config.emit.shard.unwrap_or(ShardChoice { number: 1, of: 1 });
+    let share = config.emit.shard.and_then(|shard| Share::all(usize::from(shard.of)).nth(usize::from(shard.number) - 1));
+    let limits = EngineLimits { share, ..limits(&config) };
+    let merge = Merge::new(config.inputs.iter().cloned());
+    let analysis = Analysis {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        shards: shard.of,
+        inputs: context(&config, &merge).inputs,
+        keystrokes: limits.keystrokes,
+        options,
+    };
+    let mut lines = Lines::begin(ShardLine { number: shard.number, analysis }, BufWriter::new(out))?;
+    let job = Job { limits, pseudonyms: None, selection, progress };
+    let (counters, merge) = job.run(merge, config.workers, |observation| lines.observation(&observation))?;
+    let inputs = input_summaries(merge);
+    log_inputs(&inputs);
+    let status = if has_failed(&inputs) { ExitStatus::Input } else { ExitStatus::Ok };
+    lines.end(counters, inputs)?;
+    Ok(status)
+}
+
+/// What the engines are told.
+fn limits(config: &AnalyzeConfig) -> EngineLimits {
+    let (vlan_in_key, all_flows, report_every) = (config.vlan_in_key, config.all_flows, config.report_every);
+    let keystrokes = config.keystrokes.is_some();
+    let room = EngineLimits::default().with(config.limits.max_flows as usize, config.limits.max_sessions as usize);
+    EngineLimits { vlan_in_key, all_flows, keystrokes, report_every, ..room }
+}
+
+/// Whether an input could not be read to its end.
+fn has_failed(inputs: &[InputSummary]) -> bool {
+    inputs.iter().any(|input| input.status == InputState::Error)
 }
 
 /// What is the same in all records.

@@ -1,10 +1,12 @@
 //! What a packet came wrapped in, as a list that is small enough to be copied with each packet.
 
+use serde::{Deserialize, Serialize};
+
 /// Headers around a packet that are listed; what is wrapped deeper is nobody's network.
 pub(super) const MAX_WRAPPERS: usize = 6;
 
 /// Which header stands around something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum WrapperKind {
     /// IEEE 802.1Q tag; its VLAN identifier. A tag of priority alone is none.
@@ -75,7 +77,7 @@ pub struct Wrapper {
 }
 
 /// What a packet came wrapped in, beside its own link and IP header: the outermost first.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Encapsulation {
     ids: [u32; MAX_WRAPPERS],
     /// None behind the innermost.

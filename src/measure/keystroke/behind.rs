@@ -8,6 +8,8 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     cue::OutputKind,
     time::{Span, Timestamp},
@@ -29,7 +31,7 @@ const WIDEST: Span = Span::from_millis(12);
 const MOST_LEVELS: usize = 5;
 
 /// How long echoes took for a while.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EchoLevel {
     /// The shortest that is no accident.
     pub delay: Span,
@@ -62,7 +64,7 @@ impl EchoLevel {
 }
 
 /// The levels of the longest chain of hosts, from the server on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EchoLevels {
     levels: [EchoLevel; MOST_LEVELS],
     count: usize,

@@ -3,6 +3,10 @@
 //! People spread: the middle half of their intervals is as wide as two thirds of the median, and of 50,000 intervals of 21
 //! people 0.4 % were shorter than 20 ms. A program types at an even pace, or as fast as it can.
 
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
+
 use crate::{measure::estimate::Quantiles, time::Span};
 
 /// Intervals below which nothing is said.
@@ -18,8 +22,27 @@ const FAST_SHARE: f64 = 0.2;
 /// Width of the middle half over the median: a coefficient of variation of 0.1, if it were a normal distribution.
 const EVEN: f64 = 0.135;
 
+const FEW: &str = "fewer than 20 intervals between keys";
+const EVEN_PASTES: &str = "pastes at an even pace";
+const HALF_FAST: &str = "half of the intervals are shorter than 25 ms";
+const EVEN_PACE: &str = "an even pace";
+const SOME_FAST: &str = "a fifth of the intervals or more are shorter than 20 ms, the others are not";
+const PERSON_AND_PASTES: &str = "a person's rhythm, and pastes at an even pace";
+const UNEVEN: &str = "uneven intervals, few of them short";
+/// Where the rhythm is hidden.
+pub(super) const AMONG_CHAFF: &str = "keystrokes are hidden among chaff, and their rhythm with them";
+
+/// Every reason that is given for an origin.
+const REASONS: [&str; 8] = [FEW, EVEN_PASTES, HALF_FAST, EVEN_PACE, SOME_FAST, PERSON_AND_PASTES, UNEVEN, AMONG_CHAFF];
+
+/// Reads a reason that was written by this version.
+pub(super) fn known_reason<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static str, D::Error> {
+    let text = Cow::<'de, str>::deserialize(deserializer)?;
+    REASONS.into_iter().find(|reason| *reason == text).ok_or_else(|| D::Error::custom("an unknown reason for an origin"))
+}
+
 /// Who or what typed, as far as the rhythm tells.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum InputOrigin {
     /// A person's rhythm; a program can imitate it.
     Human,
@@ -51,21 +74,21 @@ pub(in crate::measure) fn origin(keys: Option<&Quantiles>, fast: u64, pastes: Op
     let pasted = pastes.filter(|pastes| pastes.samples + 1 >= ENOUGH_PASTES).map(spread);
     let Some(keys) = typed else {
         return match pasted {
-            Some(spread) if spread < EVEN => (InputOrigin::Scripted, "pastes at an even pace"),
-            _ => (InputOrigin::Unknown, "fewer than 20 intervals between keys"),
+            Some(spread) if spread < EVEN => (InputOrigin::Scripted, EVEN_PASTES),
+            _ => (InputOrigin::Unknown, FEW),
         };
     };
     let fast_share = fast as f64 / keys.samples as f64;
     if keys.p50 < INHUMAN_MEDIAN {
-        (InputOrigin::Scripted, "half of the intervals are shorter than 25 ms")
+        (InputOrigin::Scripted, HALF_FAST)
     } else if spread(keys) < EVEN {
-        (InputOrigin::Scripted, "an even pace")
+        (InputOrigin::Scripted, EVEN_PACE)
     } else if fast_share >= FAST_SHARE {
-        (InputOrigin::Mixed, "a fifth of the intervals or more are shorter than 20 ms, the others are not")
+        (InputOrigin::Mixed, SOME_FAST)
     } else if pasted.is_some_and(|spread| spread < EVEN) {
-        (InputOrigin::Mixed, "a person's rhythm, and pastes at an even pace")
+        (InputOrigin::Mixed, PERSON_AND_PASTES)
     } else {
-        (InputOrigin::Human, "uneven intervals, few of them short")
+        (InputOrigin::Human, UNEVEN)
     }
 }
 
@@ -88,7 +111,9 @@ mod tests {
     fn kind(millis: &[i64], pastes: &[i64]) -> InputOrigin {
         let fast = millis.iter().filter(|ms| **ms < 20).count() as u64;
         let (keys, pastes) = (quantiles(millis.iter().copied()), quantiles(pastes.iter().copied()));
-        origin(keys.as_ref(), fast, pastes.as_ref()).0
+        let (origin, reason) = origin(keys.as_ref(), fast, pastes.as_ref());
+        assert!(REASONS.contains(&reason), "whoever reads it again knows it");
+        origin
     }
 
     #[test]

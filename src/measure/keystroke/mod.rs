@@ -297,7 +297,7 @@ impl Keystrokes {
         let reliability = (self.counts.count > 0).then(|| self.confidence_sum / self.counts.count as f64);
         let interval = self.intervals.quantiles();
         let (origin, origin_reason) = match step {
-            Some(_) => (InputOrigin::Unknown, "keystrokes are hidden among chaff, and their rhythm with them"),
+            Some(_) => (InputOrigin::Unknown, cadence::AMONG_CHAFF),
             None => cadence::origin(interval.as_ref(), self.fast_intervals, self.paste_intervals.quantiles().as_ref()),
         };
         let Counts { count, presses, repeats, pastes, silent } = self.counts;

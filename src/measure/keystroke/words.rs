@@ -1,5 +1,7 @@
 //! What is said of keystrokes: of one, and of all of a session.
 
+use serde::{Deserialize, Serialize};
+
 use super::{EchoLevels, InputOrigin};
 use crate::{
     measure::estimate::Quantiles,
@@ -7,7 +9,7 @@ use crate::{
 };
 
 /// One keystroke, decided.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Keystroke {
     /// When its message passed the sensor.
     pub time: Timestamp,
@@ -33,7 +35,7 @@ pub struct Keystroke {
 }
 
 /// What kind of event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KeystrokeKind {
     /// A key went down.
     Press,
@@ -46,7 +48,7 @@ pub enum KeystrokeKind {
 }
 
 /// What the key did. Never which key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KeyClass {
     /// A character that was echoed as one.
     Char,
@@ -61,7 +63,7 @@ pub enum KeyClass {
 }
 
 /// What a keystroke rests on.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Method {
     /// Its size, and the server's answer.
     #[default]
@@ -93,8 +95,11 @@ impl Method {
     }
 }
 
+/// One of the reasons for an origin. By this name, as serde would take a bare `&'static str` for part of what is read.
+pub(super) type Reason = &'static str;
+
 /// What is reported of a session's keystrokes.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct KeystrokeSummary {
     /// All of them.
     pub count: u64,
@@ -123,7 +128,8 @@ pub struct KeystrokeSummary {
     /// Who or what typed.
     pub origin: InputOrigin,
     /// Why that is believed.
-    pub origin_reason: &'static str,
+    #[serde(deserialize_with = "super::cadence::known_reason")]
+    pub origin_reason: Reason,
     /// Where keystrokes are hidden among chaff: its interval, which is the step of all their times.
     pub step: Option<Span>,
     /// How long echoes took, from host to host of the longest chain; `None` where the protocol has no echo, where keystrokes are

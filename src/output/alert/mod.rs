@@ -151,16 +151,26 @@ impl Alert {
     pub fn write(&self, style: Style) -> String {
         match style.payload {
             Payload::Structured => syslog::structured(self, style),
-            Payload::Cef => syslog::message(self, style, &cef::write(self)),
-            Payload::Leef => syslog::message(self, style, &leef::write(self)),
-            Payload::Ecs => syslog::message(self, style, &ecs::write(self)),
-            Payload::Cee => syslog::message(self, style, &format!("@cee: {}", ecs::write(self))),
-            Payload::Ocsf => syslog::message(self, style, &ocsf::write(self)),
+            payload => syslog::message(self, style, &self.body(payload)),
+        }
+    }
+
+    /// As it stands behind a header.
+    #[must_use]
+    pub fn body(&self, payload: Payload) -> String {
+        match payload {
+            Payload::Structured => self.message.clone(),
+            Payload::Cef => cef::write(self),
+            Payload::Leef => leef::write(self),
+            Payload::Ecs => ecs::write(self),
+            Payload::Cee => format!("@cee: {}", ecs::write(self)),
+            Payload::Ocsf => ocsf::write(self),
         }
     }
 
     /// The delivery key as one word.
-    fn key(&self) -> String {
+    #[must_use]
+    pub fn key(&self) -> String {
         format!("{}-{}", self.alert_id, self.revision)
     }
 

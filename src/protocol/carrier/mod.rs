@@ -9,6 +9,8 @@ mod beyond;
 mod reply;
 mod request;
 
+use serde::{Deserialize, Serialize};
+
 pub use self::request::{Kind, Target};
 use self::{beyond::Beyond, reply::Reply, request::Request};
 use super::{Decoder, Facts, Standing};
@@ -35,7 +37,7 @@ enum Turn {
 }
 
 /// One proxy that a session passed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Carrier {
     /// How it was spoken to.
     pub kind: Kind,

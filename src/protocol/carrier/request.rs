@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use serde::{Deserialize, Serialize};
+
 use super::Turn;
 
 /// Bytes that are kept of a request, at most: the longest of SOCKS5, or a line of HTTP with the longest name (RFC 1035 §2.3.4).
@@ -14,7 +16,7 @@ const MOST_METHODS: u8 = 16;
 const MOST_HEADERS: u32 = 64 * 1024;
 
 /// How a proxy is spoken to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kind {
     /// SOCKS4: the client gives an address.
     Socks4,
@@ -27,7 +29,7 @@ pub enum Kind {
 }
 
 /// Where a client has itself connected to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Target {
     /// Name or address as the client gave it, addresses of four or sixteen bytes in their usual form; hostile until escaped.
     pub host: Vec<u8>,

@@ -6,6 +6,8 @@
 //! round trips by among it; and since either side sends when it has something to say, no datagram can be told for the answer to another.
 //! So there are no round trips here.
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
     flow::{Data, PerSide, Side},
     protocol::Standing,
@@ -30,7 +32,7 @@ const ENOUGH_OF_ONE: u32 = 8;
 const DISTINCT: usize = 10;
 
 /// What was read of a session.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// How many datagrams each side has sent by its own count, as far as that was seen.
     pub sent: PerSide<Option<u64>>,

@@ -6,6 +6,8 @@
 //! there, so the hash joins nothing; what joins the two is that both run between the same addresses at the same time. *Measured*: the round trip of either
 //! side, since both programs answer at once. *Not known*: keys. Version 2's data ([MS-RDPEUDP2]) has no clear header that is of use.
 
+use serde::{Deserialize, Serialize};
+
 use super::Exchange;
 use crate::{
     cue::Cue,
@@ -26,7 +28,7 @@ const NO_ACK: u32 = u32::MAX;
 const MTU: std::ops::RangeInclusive<u16> = 1_132..=1_232;
 
 /// What was read of a session.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// The version that each side offered or chose; `None` where it did not say, which is version 1.
     pub version: PerSide<Option<Version>>,
@@ -41,7 +43,7 @@ pub struct Facts {
 }
 
 /// A version of the transport (§2.2.2.9).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version(pub u16);
 
 impl Version {

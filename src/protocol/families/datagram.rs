@@ -80,7 +80,6 @@ impl DatagramMarks {
         self.marks.push(mark);
     }
 
-    #[cfg(test)]
     pub(super) fn marks(&self) -> impl Iterator<Item = &DatagramMark> {
         self.marks.iter()
     }

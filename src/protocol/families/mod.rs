@@ -8,6 +8,8 @@
 mod datagram;
 mod table;
 
+use serde::{Deserialize, Serialize};
+
 use self::table::TABLE;
 pub use self::{
     datagram::{DatagramMark, Turn},
@@ -23,9 +25,10 @@ use crate::flow::{Data, Side};
 const MOST_KEPT: usize = 64;
 
 /// What was read of a session.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// What it was recognised by.
+    #[serde(with = "table::by_name")]
     pub mark: &'static Mark,
     /// What TLS said, where there is any.
     pub tls: Option<tls::Facts>,

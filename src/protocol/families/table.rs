@@ -200,6 +200,12 @@ impl Table {
         Ok(())
     }
 
+    /// All of them.
+    fn marks(&self) -> impl Iterator<Item = &Mark> {
+        let streams = self.names.values().flatten().chain(&self.alpn).chain(self.prefixes.iter().map(|prefix| &prefix.mark));
+        streams.chain(self.datagrams.marks().map(|datagram| &datagram.mark))
+    }
+
     /// The mark that a name is, the surest and longest first where there are several.
     pub(super) fn server_name(&self, name: &[u8]) -> Option<&Mark> {
         if name.len() > LONGEST_NAME {
@@ -236,6 +242,26 @@ impl Table {
     pub(super) fn may_begin(&self, side: Side, bytes: &[u8]) -> bool {
         let first = bytes.first().is_none_or(|&first| self.first.get(side).get(usize::from(first)) == Some(&true));
         first && self.prefixes.iter().any(|prefix| prefix.may_begin(side, bytes))
+    }
+}
+
+/// A mark as others write it: by what it is of. It is looked up again in the table of whoever reads it.
+pub(super) mod by_name {
+    use std::borrow::Cow;
+
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+    use super::{Mark, TABLE};
+
+    pub(in super::super) fn serialize<S: Serializer>(mark: &Mark, serializer: S) -> Result<S::Ok, S::Error> {
+        [mark.protocol.as_str(), mark.feature, mark.value.as_str()].serialize(serializer)
+    }
+
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static Mark, D::Error> {
+        let [protocol, feature, value] = <[Cow<'de, str>; 3]>::deserialize(deserializer)?;
+        let is_it =
+            |mark: &&Mark| [mark.protocol.as_str(), mark.feature, mark.value.as_str()] == [&*protocol, &*feature, &*value];
+        TABLE.marks().find(is_it).ok_or_else(|| D::Error::custom("a mark of a family that is not in the table of this version"))
     }
 }
 
@@ -313,10 +339,8 @@ mod tests {
     #[test]
     fn the_file_is_read_and_tells_its_sources() {
         let table = Table::read(TEXT).unwrap();
-        let marks = || table.names.values().flatten().chain(&table.alpn).chain(table.prefixes.iter().map(|prefix| &prefix.mark));
-        let marks = || marks().chain(table.datagrams.marks().map(|datagram| &datagram.mark));
-        assert!(marks().count() >= 60);
-        for mark in marks() {
+        assert!(table.marks().count() >= 60);
+        for mark in table.marks() {
             assert!(
                 mark.source.len() > 8
                     && mark.protocol.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')

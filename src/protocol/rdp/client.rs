@@ -1,6 +1,8 @@
 //! What a client says of itself under RDP's own security: MCS Connect-Initial with the GCC conference request inside
 //! (MS-RDPBCGR §2.2.1.3). TLS hides it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::protocol::bytes::Bytes;
 
 /// Marks the client's data within the conference request (T.124, MS-RDPBCGR §4.1.3).
@@ -13,7 +15,7 @@ const CLIENT_CORE: u16 = 0xc001;
 const NAME: usize = 32;
 
 /// Facts of the core data.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Client {
     /// Its computer's name; hostile until escaped.
     pub name: String,

@@ -11,6 +11,8 @@ mod joining;
 mod negotiation;
 
 pub(super) use self::negotiation::may_begin;
+use serde::{Deserialize, Serialize};
+
 use self::{
     alphabet::Alphabet,
     clear::Pdus,
@@ -35,7 +37,7 @@ use crate::{
 const MAX_WAITING: usize = 16;
 
 /// What was read of a session in clear.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// The name that the client gives for load balancing, most often the user's; hostile until escaped.
     pub cookie: Option<Vec<u8>>,

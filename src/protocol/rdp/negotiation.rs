@@ -1,5 +1,7 @@
 //! The first two messages: X.224 connection request and confirm in TPKT (MS-RDPBCGR §2.2.1.1, §2.2.1.2; RFC 1006, 2126).
 
+use serde::{Deserialize, Serialize};
+
 use crate::protocol::bytes::Bytes;
 
 /// Longest first message: a routing token may be long.
@@ -30,7 +32,7 @@ pub(super) struct Request {
 }
 
 /// What the server answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Answer {
     /// It does not negotiate: RDP's own security.
     Silent,

@@ -3,6 +3,8 @@
 //! *Known*: both user names, the terminal and its speed; each key, exact to the segment, never which. The client's answers about
 //! its window are told from keys by their two leading bytes.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Standing, terminal};
 use crate::{
     cue::{Cue, Terminal},
@@ -17,7 +19,7 @@ const WINDOW_SIZE: &[u8] = b"\xff\xffss";
 const WINDOW_SIZE_LEN: usize = 12;
 
 /// What was read of a session.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// The user's name at the client; hostile until escaped.
     pub client_user: Option<Vec<u8>>,

@@ -16,6 +16,8 @@
 //! *u* follows from the request for `none`, which most clients send first; it cancels out of the differences. A length stands
 //! for as many payloads as a block has bytes; where two readings remain, the answer is `None`.
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     records::Record,
     sizes::{Sizes, payload},
@@ -43,7 +45,7 @@ const SHORTEST_SIGNED: u32 = 195;
 const SHORTEST_PK_OK: u32 = 71;
 
 /// How a client was let in, or last asked to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Method {
     /// Without proof of anything.
     None,
@@ -72,7 +74,7 @@ impl Method {
 }
 
 /// What is inferred of a login.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Login {
     /// See [`Method`]; `None` where lengths leave it open.
     pub method: Option<Method>,

@@ -13,6 +13,8 @@
 //! A terminal and a shell are two requests that want a reply; a command or a subsystem is one. OpenSSH's server
 //! adds a WINDOW_ADJUST to the last. Where the answer fits neither, the terminal stays unknown and only echoed input counts.
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     records::Record,
     sizes::{Sizes, payload},
@@ -30,7 +32,7 @@ const ONE_WRITE: Span = Span::from_millis(2);
 const LEAST_FOREIGN: u32 = 256;
 
 /// What a session turned out to be for, as far as its opening tells. All of it is inferred.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Activity {
     /// See [`Purpose`]; `None` where the opening fits neither.
     pub purpose: Option<Purpose>,
@@ -41,7 +43,7 @@ pub struct Activity {
 }
 
 /// What was asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Purpose {
     /// A terminal.
     Terminal,

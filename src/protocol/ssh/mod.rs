@@ -17,6 +17,8 @@ mod records;
 mod rekey;
 mod sizes;
 
+use serde::{Deserialize, Serialize};
+
 use self::{
     auth::Auth,
     banner::{BannerReader, Found, openssh_version},
@@ -47,7 +49,7 @@ const FIRST_OBFUSCATING: (u32, u32) = (9, 5);
 const FIRST_UNDOUBLED: (u32, u32) = (9, 8);
 
 /// What was read of a session in clear.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// Identification lines as sent, without the line end; hostile until escaped.
     pub banners: PerSide<Option<Vec<u8>>>,

@@ -6,6 +6,8 @@
 
 mod options;
 
+use serde::{Deserialize, Serialize};
+
 pub use self::options::{Mode, Window};
 use self::options::{Options, Splitter};
 use super::{Standing, terminal};
@@ -15,7 +17,7 @@ use crate::{
 };
 
 /// What was read of a session.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// How the client sends what is typed.
     pub mode: Mode,

@@ -1,5 +1,7 @@
 //! Telnet's commands, and what the two sides agreed on by them.
 
+use serde::{Deserialize, Serialize};
+
 use crate::flow::{PerSide, Side};
 
 /// "Interpret as command".
@@ -26,7 +28,7 @@ const LINEMODE: u8 = 34;
 pub(super) const MOST_KEPT: usize = 64;
 
 /// How a client sends what is typed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Mode {
     /// Line by line: nothing else was agreed on.
     #[default]
@@ -47,7 +49,7 @@ impl Mode {
 }
 
 /// Size of a window in characters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Window {
     /// Characters in a line.
     pub columns: u16,

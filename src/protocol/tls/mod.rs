@@ -10,6 +10,8 @@ mod records;
 mod sizes;
 
 pub(super) use self::hello::Offer;
+use serde::{Deserialize, Serialize};
+
 use self::{
     hello::{ClientHello, ServerHello},
     records::Framer,
@@ -19,7 +21,7 @@ pub use self::{records::Record, sizes::Content};
 use crate::flow::{Data, PerSide, Side};
 
 /// What the hello messages said.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// The version that the server chose, such as 0x0303 for TLS 1.2.
     pub version: Option<u16>,

@@ -1,5 +1,7 @@
 //! From the version lines to ServerInit: two sides that take turns (RFC 6143 §7.1 to §7.3).
 
+use serde::{Deserialize, Serialize};
+
 use super::security;
 use crate::{
     cue::Step,
@@ -17,7 +19,7 @@ const MAX_NAME: usize = 1_024;
 const VERSION_LINE: usize = 12;
 
 /// The version line, without its line feed, is the two numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Version {
     /// 3, as far as this goes.
     pub major: u16,

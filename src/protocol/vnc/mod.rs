@@ -11,6 +11,8 @@ mod messages;
 mod sealed;
 mod security;
 
+use serde::{Deserialize, Serialize};
+
 pub use self::{
     handshake::Version,
     security::{subtype_name, type_name},
@@ -28,7 +30,7 @@ use crate::{
 };
 
 /// What was read of a session in clear.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// The version that each side named.
     pub versions: PerSide<Option<Version>>,

@@ -5,6 +5,8 @@
 //! event; never which. *Not known*: keys that a program asked for by the X Input Extension (GTK, Qt): where events of extensions come and
 //! none of keys, nothing is told.
 
+use serde::{Deserialize, Serialize};
+
 use super::Standing;
 use crate::{
     cue::{Cue, KeyAction, KeyEvent, Output, OutputKind},
@@ -24,7 +26,7 @@ const KEY_RELEASE: u8 = 3;
 const GENERIC_EVENT: u8 = 35;
 
 /// What was read of a session.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// Whether the display let the program in; `None` where that was not captured.
     pub accepted: Option<bool>,

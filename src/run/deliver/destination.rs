@@ -53,6 +53,32 @@ pub enum Way {
     },
     /// The socket of a local syslog.
     Local(PathBuf),
+    /// Requests to a web server.
+    Web(Web),
+}
+
+/// A web address that alerts are posted to.
+#[derive(Clone, Debug)]
+pub struct Web {
+    /// Its addresses.
+    pub addresses: Vec<SocketAddr>,
+    /// Who it must be, where it is encrypted.
+    pub tls: Option<Tls>,
+    /// Host and port as the request names them.
+    pub host: String,
+    /// Path, and query where there is one.
+    pub path: String,
+    /// What is posted.
+    pub body: WebBody,
+}
+
+/// What is posted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WebBody {
+    /// The alert's record.
+    Record,
+    /// The same in another format of JSON.
+    Payload(Payload),
 }
 
 /// How messages of a stream are told apart.
@@ -114,7 +140,7 @@ impl Destination {
     /// TCP ports that are connected to.
     pub fn ports(&self) -> impl Iterator<Item = u16> {
         self.targets.iter().flat_map(|target| match &target.way {
-            Way::Stream { addresses, .. } => addresses.iter().map(SocketAddr::port).collect(),
+            Way::Stream { addresses, .. } | Way::Web(Web { addresses, .. }) => addresses.iter().map(SocketAddr::port).collect(),
             Way::Udp(_) | Way::Local(_) => Vec::new(),
         })
     }
@@ -211,12 +237,15 @@ impl Target {
             return Ok(Self { name: address.to_owned(), way: Way::Local(path), style, resend: Duration::ZERO });
         }
         let (scheme, place) = address.split_once("://").ok_or("write it as SCHEME://HOST:PORT, or unix:/dev/log")?;
+        if matches!(scheme, "http" | "https") {
+            return Self::web(scheme, place, &options);
+        }
         let port = match scheme {
             "udp" => 514,
             "tcp" => 601,
             "tls" => 6514,
             "relp" | "relp+tls" => 2514,
-            _ => return Err(format!("\"{scheme}\" is not one of udp, tcp, tls, relp, relp+tls, unix").into()),
+            _ => return Err(format!("\"{scheme}\" is not one of udp, tcp, tls, relp, relp+tls, http, https, unix").into()),
         };
         let (host, port) = host_and_port(place, port)?;
         let unknown = |error| DestinationError::Unknown(format!("{host}: {error}"));
@@ -243,6 +272,43 @@ impl Target {
         };
         let resend = options.resend.map_or(Ok(RESEND), seconds)?;
         Ok(Self { name: address.to_owned(), way, style: options.style(Header::Rfc5424)?, resend })
+    }
+}
+
+impl Target {
+    /// A web address, without its scheme. Its path is not part of its name: it may be all that keeps strangers out.
+    fn web(scheme: &str, place: &str, options: &Options<'_>) -> Result<Self, DestinationError> {
+        let of_others = [
+            ("header", options.header),
+            ("facility", options.facility),
+            ("framing", options.framing),
+            ("resend", options.resend),
+        ];
+        options.refuse(scheme, &of_others)?;
+        if scheme == "http" {
+            options
+                .refuse(scheme, &[("ca", options.ca), ("cert", options.cert), ("key", options.key), ("name", options.name)])?;
+        }
+        let (authority, path) = place.find('/').map_or((place, "/"), |at| place.split_at(at));
+        if !path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#') {
+            return Err("a path holds letters, digits and signs of ASCII; write others as %XX".into());
+        }
+        let (host, port) = host_and_port(authority, if scheme == "https" { 443 } else { 80 })?;
+        if !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte)) {
+            return Err(format!("\"{host}\" is no host").into());
+        }
+        let body = match options.format {
+            None | Some("record") => WebBody::Record,
+            Some("ecs") => WebBody::Payload(Payload::Ecs),
+            Some("ocsf") => WebBody::Payload(Payload::Ocsf),
+            Some(other) => return Err(format!("format: \"{other}\" is not one of record, ecs, ocsf").into()),
+        };
+        let unknown = |error| DestinationError::Unknown(format!("{host}: {error}"));
+        let addresses: Vec<SocketAddr> = (host, port).to_socket_addrs().map_err(unknown)?.collect();
+        let tls = (scheme == "https").then(|| options.tls(host)).transpose()?;
+        let web = Web { addresses, tls, host: authority.to_owned(), path: path.to_owned(), body };
+        let name = format!("{scheme}://{authority}");
+        Ok(Self { name, way: Way::Web(web), style: Style::default(), resend: Duration::ZERO })
     }
 }
 
@@ -301,7 +367,7 @@ mod tests {
         for (text, why) in [
             ("", "is empty"),
             ("127.0.0.1", "SCHEME://"),
-            ("http://127.0.0.1", "not one of udp"),
+            ("ftp://127.0.0.1", "not one of udp"),
             ("tcp://", "host is missing"),
             ("tcp://127.0.0.1:0", "no port"),
             ("tcp://127.0.0.1:65536", "no port"),
@@ -316,6 +382,11 @@ mod tests {
             ("tls://127.0.0.1", "ca=FILE is missing"),
             ("tls://127.0.0.1?ca=/no/such/file", "/no/such/file"),
             ("unix:dev/log", "begins with /"),
+            ("https://127.0.0.1/x", "ca=FILE is missing"),
+            ("http://127.0.0.1/x?ca=/x", "ca does not go with http"),
+            ("http://127.0.0.1/x?format=cef", "not one of record"),
+            ("http://127.0.0.1/\u{e4}", "write others as %XX"),
+            ("http://u@127.0.0.1/x", "is no host"),
         ] {
             let DestinationError::Wrong(error) = Destination::parse(text).unwrap_err() else {
                 panic!("{text} may be right later")

@@ -19,7 +19,7 @@ use rustix::{
 };
 use rustls::{ClientConnection, StreamOwned};
 
-use super::destination::{Tls, Way};
+use super::destination::{Tls, Way, Web};
 
 /// For a connection, and for the handshake of TLS.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -65,7 +65,7 @@ impl Link {
         match way {
             Way::Udp(addresses) => first(addresses, udp).map(Self::Udp),
             Way::Local(path) => local(path),
-            Way::Stream { addresses, tls, .. } => {
+            Way::Stream { addresses, tls, .. } | Way::Web(Web { addresses, tls, .. }) => {
                 let stream = first(addresses, tcp)?;
                 Ok(Self::Stream(match tls {
                     Some(tls) => Stream::Tls(Box::new(encrypt(stream, tls)?)),

@@ -1,5 +1,7 @@
 //! The thread of one destination.
 
+mod web;
+
 use std::{
     collections::VecDeque,
     io,
@@ -150,6 +152,7 @@ impl Worker {
             (Link::Local(socket), _) => self.datagrams(target, &|bytes| socket.send(bytes)),
             (Link::Stream(stream), Way::Stream { framing: Framing::Relp, .. }) => self.relp(target, stream),
             (Link::Stream(stream), Way::Stream { framing, .. }) => self.stream(target, stream, *framing),
+            (Link::Stream(stream), Way::Web(web)) => self.web(target, web, stream),
             (Link::Stream(stream), _) => self.stream(target, stream, Framing::Newline),
         };
         over.unwrap_or_else(|over| over)
