@@ -360,6 +360,17 @@ mod tests {
         }
     }
 
+    /// What is written of a mark leads back to it.
+    #[test]
+    fn marks_are_known_by_what_they_are_of() {
+        #[derive(Debug, PartialEq, serde::Serialize, Deserialize)]
+        struct Marked(#[serde(with = "by_name")] &'static Mark);
+        for mark in TABLE.marks() {
+            let text = serde_json::to_string(&Marked(mark)).unwrap();
+            assert_eq!(serde_json::from_str::<Marked>(&text).unwrap(), Marked(mark), "{text}");
+        }
+    }
+
     #[test]
     fn names_are_matched_by_labels() {
         let of = |name: &[u8]| TABLE.server_name(name).map(|mark| (mark.protocol.as_str(), mark.confidence));
