@@ -257,7 +257,8 @@ fn the_table_and_csv_have_a_line_each() {
 
 #[test]
 fn captures_of_sessions_alone_give_the_same_with_it() {
-    for name in captures() {
+    // In one a proxy refuses a connection at first, which is a flow of its own.
+    for name in captures().into_iter().filter(|name| name != "ssh-connect") {
         let file = format!("pcaps/{name}.pcap");
         let facts = |more: &[&str]| {
             let run = keywitness(["analyze", "--format", "ndjson", file.as_str()].into_iter().chain(more.iter().copied()));
