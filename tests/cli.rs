@@ -232,10 +232,10 @@ fn every_line_is_a_record_and_the_summary_is_last() {
     }
     assert_eq!(records.last().unwrap()["record"], "summary");
     let count = |kind: &str| of(&records, kind).len();
-    assert_eq!((count("summary"), count("session"), count("alert")), (1, 38, 4));
+    assert_eq!((count("summary"), count("session"), count("alert")), (1, 45, 4));
     assert!(count("keystroke") > 1000);
     let summary = records.last().unwrap();
-    assert_eq!((&summary["sessions"], &summary["alerts"]), (&38.into(), &4.into()));
+    assert_eq!((&summary["sessions"], &summary["alerts"]), (&45.into(), &4.into()));
     assert_eq!(summary["inputs"].as_array().unwrap().len(), files.len());
     let alerts = of(&records, "alert");
     let sessions = of(&records, "session");
