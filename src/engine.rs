@@ -262,6 +262,8 @@ impl Engine {
         self.deadlines.clear();
         let now = self.stream_time;
         let before = self.ready.len();
+        // Behind what the last frame ended at this very time.
+        self.frame = self.frame.saturating_add(1);
         self.fragments.finish();
         self.count_dropped_fragments();
         for flow in self.table.drain() {

@@ -8,6 +8,7 @@ mod adjust;
 mod auth;
 mod banner;
 mod clear;
+mod inferred;
 mod input;
 mod kexinit;
 mod ladder;
@@ -19,26 +20,24 @@ mod sizes;
 
 use serde::{Deserialize, Serialize};
 
-use self::{
-    auth::Auth,
-    banner::{BannerReader, Found, openssh_version},
-    clear::{ClearPacket, clear_packet},
-    input::OutputMemory,
-    kexinit::{KEXINIT, KexInit, NEWKEYS, negotiate},
-    ladder::{Ladder, key_work},
-    lengths::TypedLengths,
-    login::Login,
-    records::{Framer, Record},
-    rekey::{Belongs, Known, Lengths, Rekey, new_keys},
-    sizes::Sizes,
-};
 pub use self::{
     auth::{Login as LoginFacts, Method},
     login::{Activity, Purpose},
 };
+use self::{
+    banner::{BannerReader, Found, openssh_version},
+    clear::{ClearPacket, clear_packet},
+    inferred::Inferred,
+    kexinit::{KEXINIT, KexInit, NEWKEYS, negotiate},
+    ladder::{Ladder, key_work},
+    lengths::TypedLengths,
+    records::Framer,
+    rekey::{Belongs, Known, Lengths, new_keys},
+    sizes::Sizes,
+};
 use super::Standing;
 use crate::{
-    cue::{Cue, InputKind, Step, Terminal},
+    cue::Cue,
     flow::{Data, PerSide, Side},
     time::Span,
 };
@@ -87,19 +86,6 @@ pub struct Ssh {
     roles_known: bool,
 }
 
-/// What is inferred from the lengths of encrypted packets.
-#[derive(Clone, Debug)]
-struct Inferred {
-    auth: Auth,
-    login: Login,
-    ladder: Ladder,
-    login_reported: bool,
-    output: OutputMemory,
-    rekey: Rekey,
-    /// Lengths were guessed: only what is as long as a key is told.
-    guessed: bool,
-}
-
 /// One direction.
 #[derive(Clone, Debug)]
 struct Half {
@@ -137,7 +123,7 @@ impl Ssh {
     /// of one that was.
     #[cfg(test)]
     pub(crate) const MOST_BYTES: usize = 2 * (clear::MAX_PACKET.next_power_of_two() + clear::MAX_PACKET) as usize
-        + OutputMemory::MOST_BYTES
+        + input::OutputMemory::MOST_BYTES
         + size_of::<TypedLengths>()
         + TypedLengths::MOST_BYTES;
 
@@ -148,15 +134,7 @@ impl Ssh {
             |_| Half { phase: Phase::Banner(BannerReader::default()), banner: None, offer: None, lengths: Lengths::default() };
         Self {
             halves: PerSide::from_fn(half),
-            inferred: Inferred {
-                auth: Auth::default(),
-                login: Login::new(),
-                ladder: Ladder::default(),
-                login_reported: false,
-                output: OutputMemory::default(),
-                rekey: Rekey::default(),
-                guessed: false,
-            },
+            inferred: Inferred::new(),
             typed: None,
             from_start,
             not_ours: false,
@@ -468,56 +446,6 @@ impl Ssh {
         if sizes.is_none() {
             self.inferred.give_up();
             self.inferred.report_login(cues);
-        }
-    }
-}
-
-impl Inferred {
-    fn on_record(&mut self, side: Side, record: &Record, sizes: Sizes, rtt: Option<Span>, cues: &mut Vec<Cue>) {
-        if side == Side::Client && !self.guessed {
-            self.ladder.on_client_record(record, sizes, &self.login, cues);
-        }
-        if side == Side::Server && matches!(self.login.terminal(), Some(Terminal::Open | Terminal::Unknown)) {
-            self.output.on_written(record, sizes);
-        }
-        if self.login.step() == Some(Step::Auth) {
-            self.auth.push(side, record, sizes, rtt);
-            self.login.push(side, record, sizes);
-            if self.login.step() == Some(Step::Open) {
-                self.auth.succeed();
-            }
-        } else {
-            self.login.push(side, record, sizes);
-        }
-        if side == Side::Server && !self.guessed {
-            self.ladder.on_server_record(record, sizes, &self.login, cues);
-        }
-        self.report_login(cues);
-        match (side, self.login.terminal()) {
-            (Side::Server, _) => cues.push(Cue::Output(self.output.on_output(record, sizes))),
-            (Side::Client, Some(Terminal::Open | Terminal::Unknown)) => {
-                let input = self.output.classify(record, sizes, rtt);
-                let is_told = |kind| !self.guessed || matches!(kind, InputKind::Char | InputKind::Key | InputKind::Keys(_));
-                match input {
-                    Some(input) if is_told(input.kind) => cues.push(Cue::Input(input)),
-                    Some(_) => cues.push(Cue::Lost(side)), // it may have been a key
-                    None => {}
-                }
-            }
-            (Side::Client, _) => {}
-        }
-    }
-
-    /// Bytes are missing, or there are no lengths to go by.
-    fn give_up(&mut self) {
-        self.auth.give_up();
-        self.login.give_up();
-    }
-
-    fn report_login(&mut self, cues: &mut Vec<Cue>) {
-        if let (Some(terminal), false) = (self.login.terminal(), self.login_reported) {
-            self.login_reported = true;
-            cues.push(Cue::Terminal(terminal));
         }
     }
 }
