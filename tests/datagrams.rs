@@ -89,6 +89,23 @@ fn what_is_no_session_is_not_reported_and_counts_as_a_flow() {
     );
 }
 
+/// A counter in front of what is encrypted, as much that is sent one way has it; the other end, where it speaks, counts the same way.
+#[test]
+fn a_counter_is_not_yet_mosh() {
+    for every in [1, 20, u64::MAX] {
+        let mut traffic = Traffic::default();
+        for count in 0..100u64 {
+            let sealed: Vec<u8> = (0..200).map(|at| (count as u8).wrapping_mul(31) ^ (at as u8).wrapping_mul(77)).collect();
+            let bytes = [&count.to_be_bytes()[..], &sealed].concat();
+            traffic.udp(count * 10, CLIENT, SERVER, &bytes);
+            if count % every == every - 1 {
+                traffic.udp(count * 10 + 3, SERVER, CLIENT, &bytes);
+            }
+        }
+        assert!(of_traffic(&traffic, &[]).is_empty(), "an answer to every {every}");
+    }
+}
+
 /// The first datagrams went astray: the middle is known by its shape alone, and only after some of it.
 #[test]
 fn a_tunnel_is_found_in_its_middle() {

@@ -25,8 +25,15 @@ const FURTHEST: u64 = 4_096;
 /// Datagrams in step before it is one: eight bytes of each are as they must be, but for the counter's low ones.
 const ENOUGH: u32 = 3;
 
-/// The same where only one direction was captured.
-const ENOUGH_OF_ONE: u32 = 8;
+/// The same where only the server's direction was captured, whose top bit no plain counter has.
+const ENOUGH_OF_SERVER: u32 = 8;
+
+/// Datagrams of a client that nobody answers, at most: many protocols count from 0 like that, so they name nothing. mosh's server answers
+/// within 0.1 s, and without that its client sends one datagram in 3 s, or what is typed.
+const MOST_UNANSWERED: u32 = 32;
+
+/// Datagrams that do not count on before it is one, at most: copies, or such as came late.
+const MOST_STALE: u32 = 8;
 
 /// How many of the first 16 encrypted bytes differ, at least; of random ones fewer do so one time in a million.
 const DISTINCT: usize = 10;
@@ -71,18 +78,23 @@ pub struct Mosh {
     first: PerSide<Option<u64>>,
     last: PerSide<Option<u64>>,
     seen: PerSide<u32>,
+    /// Those of them that counted on.
+    in_order: PerSide<u32>,
+    stale: u32,
     broken: bool,
 }
 
 impl Mosh {
     pub(super) const fn standing(&self) -> Standing {
-        let (client, server) = (self.seen.client, self.seen.server);
+        let (client, server) = (self.in_order.client, self.in_order.server);
         if self.broken {
             Standing::NotOurs
         } else if client > 0 && server > 0 && client + server >= ENOUGH {
             Standing::Both
-        } else if client >= ENOUGH_OF_ONE || server >= ENOUGH_OF_ONE {
+        } else if server >= ENOUGH_OF_SERVER {
             Standing::OneSide
+        } else if client >= MOST_UNANSWERED {
+            Standing::NotOurs
         } else {
             Standing::Candidate
         }
@@ -98,13 +110,22 @@ impl Mosh {
 
     pub(super) fn on_datagram(&mut self, side: Side, data: &Data<'_>) {
         let nonce = Nonce::of(data.bytes, data.len).filter(|nonce| nonce.sender == side);
+        let is_candidate = self.standing() == Standing::Candidate;
         let last = self.last.get_mut(side);
         let in_step = nonce.filter(|nonce| last.is_none_or(|last| nonce.count.abs_diff(last) <= FURTHEST));
         let Some(nonce) = in_step else {
             // Anybody can send something to an open port: what is one stays one.
-            self.broken |= self.standing() == Standing::Candidate;
+            self.broken |= is_candidate;
             return;
         };
+        // A nonce is used once, so one that does not count on is a copy, or came late: it is no evidence.
+        if last.is_none_or(|last| nonce.count > last) {
+            let in_order = self.in_order.get_mut(side);
+            *in_order = in_order.saturating_add(1);
+        } else if is_candidate {
+            self.stale += 1;
+            self.broken |= self.stale > MOST_STALE;
+        }
         *last = Some(last.map_or(nonce.count, |last| last.max(nonce.count)));
         let first = self.first.get_mut(side);
         *first = Some(first.map_or(nonce.count, |first| first.min(nonce.count)));

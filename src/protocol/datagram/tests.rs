@@ -84,6 +84,29 @@ fn mosh_counts_both_ways_from_the_ends_that_its_top_bit_names() {
     assert_eq!((facts.sent.server, facts.missing.server), (Some(6), Some(0)));
 }
 
+/// Many protocols put a counter in front of what is encrypted: only the top bit of the other end tells that this is mosh's.
+#[test]
+fn a_counter_that_nobody_answers_names_nothing() {
+    let stands = |side, numbers: &[u64]| {
+        let mut session = begin(&mosh(numbers[0])).unwrap().decoder;
+        numbers.iter().for_each(|number| _ = say(&mut session, side, 0, &mosh(*number)));
+        session.standing()
+    };
+    let counted: Vec<u64> = (0..40).collect();
+    assert_eq!(stands(Side::Client, &counted[..12]), Standing::Candidate);
+    assert_eq!(stands(Side::Client, &counted), Standing::NotOurs);
+    assert_eq!(stands(Side::Client, &[7; 40]), Standing::NotOurs, "that is no counter");
+    let of_server: Vec<u64> = counted.iter().map(|number| TO_CLIENT | number).collect();
+    assert_eq!(stands(Side::Server, &of_server[..7]), Standing::Candidate);
+    assert_eq!(stands(Side::Server, &of_server[..8]), Standing::OneSide);
+    assert_eq!(stands(Side::Server, &[TO_CLIENT; 40]), Standing::NotOurs);
+
+    let mut session = begin(&mosh(0)).unwrap().decoder;
+    [0, 2, 1].iter().for_each(|number| _ = say(&mut session, Side::Client, 0, &mosh(*number)));
+    let Facts::Mosh(facts) = session.facts() else { panic!("{session:?}") };
+    assert_eq!(facts.missing.client, Some(0), "what came late is not missing");
+}
+
 #[test]
 fn what_only_looks_like_mosh_is_let_go_of() {
     let zeros = [0; 80];
