@@ -59,7 +59,9 @@ fn facts(records: &[Value]) -> BTreeMap<String, Value> {
             let mut details = session["details"].clone();
             // A failed attempt shows by how long it takes, obfuscation by its rhythm.
             if let Some(details) = details.as_object_mut() {
-                ["auth", "obfuscated_keystrokes"].map(|timed| details.remove(timed));
+                for timed in ["auth", "obfuscated_keystrokes"] {
+                    details.remove(timed);
+                }
             }
             facts.insert("details", details);
             facts.insert("drops", session["quality"]["drops"].clone());

@@ -46,9 +46,8 @@ pub(crate) fn run_with<'a>(limits: EngineLimits, shots: impl IntoIterator<Item =
     }
     engine.finish();
     seen.extend(std::iter::from_fn(|| engine.poll_observation()));
-    if let Some(pair) = seen.windows(2).find(|pair| pair[0].key > pair[1].key) {
-        panic!("observations come in order: {pair:#?}");
-    }
+    let swapped = seen.windows(2).find(|pair| pair[0].key > pair[1].key);
+    assert!(swapped.is_none(), "observations come in order: {swapped:#?}");
     let outcome = Outcome::of(seen, &engine);
     assert_eq!(outcome.counters.packets, frames, "every frame is counted");
     outcome
