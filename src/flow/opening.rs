@@ -160,8 +160,8 @@ impl Opening {
     fn options(&self) -> [u8; 20] {
         let (value, [high, low]) = (self.tsval.to_be_bytes(), self.mss.to_be_bytes());
         let mut options = [1; 20];
-        let (stamps, rest) = options.split_at_mut(12);
-        let (size, scale) = rest.split_at_mut(4);
+        let (size, rest) = options.split_at_mut(4);
+        let (stamps, scale) = rest.split_at_mut(12);
         if self.has & TIMESTAMPS != 0 {
             let [a, b, c, d] = value;
             stamps.copy_from_slice(&[1, 1, 8, 10, a, b, c, d, 0, 0, 0, 0]);

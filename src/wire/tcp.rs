@@ -149,8 +149,11 @@ impl<'a> TcpSegment<'a> {
     /// TSval and TSecr (RFC 7323 §3), where the option is there.
     #[must_use]
     pub fn timestamps(&self) -> Option<(u32, u32)> {
-        // The layout that nearly every stack sends: NOP NOP kind=8 len=10.
-        if let &[1, 1, 8, 10, a, b, c, d, e, f, g, h, ..] = self.options {
+        // The layout that nearly every stack sends: NOP NOP kind=8 len=10; in a SYN, behind MSS and SACK permitted (or two NOPs).
+        if let &([1, 1, 8, 10, a, b, c, d, e, f, g, h, ..]
+        | [2, 4, _, _, 4, 2, 8, 10, a, b, c, d, e, f, g, h, ..]
+        | [2, 4, _, _, 1, 1, 8, 10, a, b, c, d, e, f, g, h, ..]) = self.options
+        {
             return Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])));
         }
         self.elements().find_map(|element| match element {
@@ -180,6 +183,12 @@ impl<'a> TcpSegment<'a> {
     /// Both of these, from one look at the options.
     #[must_use]
     pub fn mss_and_window_scale(&self) -> (Option<u16>, Option<u8>) {
+        // As nearly every stack with timestamps has it: MSS, SACK permitted (or two NOPs), timestamps, NOP, window scale.
+        if let &([2, 4, high, low, 4, 2, 8, 10, _, _, _, _, _, _, _, _, 1, 3, 3, power, ..]
+        | [2, 4, high, low, 1, 1, 8, 10, _, _, _, _, _, _, _, _, 1, 3, 3, power, ..]) = self.options
+        {
+            return (Some(u16::from_be_bytes([high, low])), Some(power));
+        }
         let (mut mss, mut window_scale) = (None, None);
         for element in self.elements() {
             match element {
@@ -224,6 +233,35 @@ mod tests {
         let segment = TcpSegment::parse(&bytes, 32 + 36).unwrap();
         assert_eq!((segment.src_port, segment.payload_len, segment.payload.len()), (22, 36, 0));
         assert_eq!(segment.timestamps(), None);
+    }
+
+    #[test]
+    fn options_in_the_usual_places_say_what_etherparse_says() {
+        let usual: [&[u8]; 4] = [
+            &[2, 4, 5, 180, 4, 2, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 3, 3, 7],
+            &[2, 4, 5, 180, 1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8, 1, 3, 3, 7],
+            &[2, 4, 5, 180, 1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8],
+            &[1, 1, 8, 10, 1, 2, 3, 4, 5, 6, 7, 8],
+        ];
+        for options in usual {
+            // A byte changed at each place in turn: the pattern no longer holds, or another value does.
+            for (at, value) in (0..options.len()).flat_map(|at| [0, 1, 2, 4, 9].map(|value| (at, value))) {
+                let mut options = options.to_vec();
+                options[at] = value;
+                let bytes = [&[0; 12][..], &[(5 + options.len() as u8 / 4) << 4], &[0; 7], &options].concat();
+                let segment = TcpSegment::parse(&bytes, bytes.len() as u32).unwrap();
+                let (mut stamps, mut mss, mut scale) = (None, None, None);
+                for element in segment.elements() {
+                    match element {
+                        TcpOptionElement::Timestamp(value, echo) => stamps = stamps.or(Some((value, echo))),
+                        TcpOptionElement::MaximumSegmentSize(bytes) => mss = mss.or(Some(bytes)),
+                        TcpOptionElement::WindowScale(power) => scale = scale.or(Some(power)),
+                        _ => {}
+                    }
+                }
+                assert_eq!((segment.timestamps(), segment.mss_and_window_scale()), (stamps, (mss, scale)), "{options:?}");
+            }
+        }
     }
 
     #[test]
