@@ -148,11 +148,23 @@ impl<'a> TcpSegment<'a> {
 
     /// TSval and TSecr (RFC 7323 §3), where the option is there.
     #[must_use]
+    #[inline]
     pub fn timestamps(&self) -> Option<(u32, u32)> {
-        // The layout that nearly every stack sends: NOP NOP kind=8 len=10; in a SYN, behind MSS and SACK permitted (or two NOPs).
-        if let &([1, 1, 8, 10, a, b, c, d, e, f, g, h, ..]
-        | [2, 4, _, _, 4, 2, 8, 10, a, b, c, d, e, f, g, h, ..]
-        | [2, 4, _, _, 1, 1, 8, 10, a, b, c, d, e, f, g, h, ..]) = self.options
+        // The layout that nearly every stack sends: NOP NOP kind=8 len=10.
+        match self.options {
+            &[1, 1, 8, 10, a, b, c, d, e, f, g, h, ..] => {
+                Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])))
+            }
+            [] => None,
+            _ => self.timestamps_elsewhere(),
+        }
+    }
+
+    #[inline(never)]
+    fn timestamps_elsewhere(&self) -> Option<(u32, u32)> {
+        // As nearly every SYN has it: behind MSS and SACK permitted (or two NOPs).
+        if let &([2, 4, _, _, 4, 2, 8, 10, a, b, c, d, e, f, g, h, ..] | [2, 4, _, _, 1, 1, 8, 10, a, b, c, d, e, f, g, h, ..]) =
+            self.options
         {
             return Some((u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h])));
         }
