@@ -45,6 +45,39 @@ fn each_login_is_as_it_was() {
     }
 }
 
+const PORTS: [&str; 3] = ["local_forwarding", "reverse_connection", "reverse_typing"];
+
+/// What passed through ports of either side is as it was, or not told; and most of it is told.
+#[test]
+fn whose_ports_were_used_is_known() {
+    let mut told = [0; 3];
+    for name in ["ssh/ports-local", "ssh/ports-reverse"] {
+        let (truth, sessions) = (logins(name), sessions(name, &[]));
+        assert_eq!(truth.len(), sessions.len(), "{name}");
+        for (truth, session) in std::iter::zip(truth, sessions) {
+            let activity = &session["details"]["activity"];
+            assert_eq!(activity["kind"], "none", "{truth}");
+            for (field, told) in PORTS.iter().zip(&mut told).chain([(&"remote_forwarding", &mut 0)]) {
+                let said = &activity[*field];
+                assert!(said.is_null() || *said == truth[*field], "{name} {field} of {truth}: {said}");
+                *told += u32::from(*said == true);
+            }
+        }
+    }
+    assert_eq!(told, [4, 5, 3], "of four, of five, and of four into which somebody typed");
+}
+
+/// Of sessions with a terminal or a command, and through which nothing was passed on, nothing is said.
+#[test]
+fn nothing_is_said_of_ports_beside_a_session() {
+    for name in captures().iter().filter(|name| *name != "ports-remote") {
+        for session in sessions(name, &[]) {
+            let activity = &session["details"]["activity"];
+            assert!(PORTS.iter().all(|field| activity[*field].is_null()), "{name}: {activity}");
+        }
+    }
+}
+
 /// Every session of the other captures was let in by its key, which was offered once.
 #[test]
 fn keys_are_known_for_keys() {

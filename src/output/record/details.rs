@@ -135,6 +135,12 @@ pub(super) struct ActivityRecord {
     remote_forwarding: Option<bool>,
     /// Whether the client lent the server its agent, as with `ssh -A`; null where lengths are hidden, or without a terminal.
     agent_forwarding: Option<bool>,
+    /// Whether connections came from ports of the client's, as with `ssh -L` and `ssh -D`; null beside a session, and where an opening was not understood.
+    local_forwarding: Option<bool>,
+    /// Whether a connection came from a port that the server opened for the client; null beside a session, and where none was recognised.
+    reverse_connection: Option<bool>,
+    /// Whether somebody on the server's side types through it, and the client's side echoes; null where no typing was recognised and some is possible.
+    reverse_typing: Option<bool>,
 }
 
 /// Less than this is no transfer: long enough for any help text, and more than a login takes.
@@ -161,6 +167,9 @@ impl ActivityRecord {
             },
             remote_forwarding: activity.remote_forwarding,
             agent_forwarding: activity.agent_forwarding,
+            local_forwarding: activity.local_forwarding,
+            reverse_connection: activity.reverse_connection,
+            reverse_typing: activity.reverse_typing,
         }
     }
 }

@@ -1,7 +1,16 @@
 //! What is inferred from the lengths of encrypted packets: the login, what may be typed and what answers it, what the client program
 //! answers by itself.
 
-use super::{auth::Auth, input::OutputMemory, ladder::Ladder, login::Login, records::Record, rekey::Rekey, sizes::Sizes};
+use super::{
+    auth::Auth,
+    input::OutputMemory,
+    ladder::Ladder,
+    login::{Activity, Login, Purpose},
+    ports::Ports,
+    records::Record,
+    rekey::Rekey,
+    sizes::Sizes,
+};
 use crate::{
     cue::{Cue, InputKind, Step, Terminal},
     flow::Side,
@@ -17,6 +26,7 @@ pub(super) struct Inferred {
     pub(super) login_reported: bool,
     pub(super) output: OutputMemory,
     pub(super) rekey: Rekey,
+    pub(super) ports: Ports,
     /// Lengths were guessed: only what is as long as a key is told.
     pub(super) guessed: bool,
 }
@@ -31,6 +41,7 @@ impl Inferred {
             login_reported: false,
             output: OutputMemory::default(),
             rekey: Rekey::default(),
+            ports: Ports::default(),
             guessed: false,
         }
     }
@@ -50,6 +61,9 @@ impl Inferred {
             }
         } else {
             self.login.push(side, record, sizes);
+            if self.login.has_no_session() {
+                self.ports.push(side, record, sizes, rtt);
+            }
         }
         if side == Side::Server && !self.guessed {
             self.ladder.on_server_record(record, sizes, &self.login, cues);
@@ -74,6 +88,22 @@ impl Inferred {
     pub(super) fn give_up(&mut self) {
         self.auth.give_up();
         self.login.give_up();
+        self.ports.give_up();
+    }
+
+    /// What the session is for; `None` where that is not known.
+    pub(super) fn activity(&self) -> Option<Activity> {
+        let activity = self.login.activity()?;
+        if activity.purpose != Some(Purpose::NoSession) && !self.login.has_no_session() {
+            return Some(activity);
+        }
+        // Where the client asked for no port of the server's, nothing comes from one.
+        let none = activity.remote_forwarding == Some(false);
+        let (reverse_connection, reverse_typing) =
+            if none { (Some(false), Some(false)) } else { (self.ports.from_server(), self.ports.typing()) };
+        let remote_forwarding = activity.remote_forwarding.or(reverse_connection);
+        let local_forwarding = self.ports.from_client();
+        Some(Activity { remote_forwarding, local_forwarding, reverse_connection, reverse_typing, ..activity })
     }
 
     pub(super) fn report_login(&mut self, cues: &mut Vec<Cue>) {

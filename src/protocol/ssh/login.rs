@@ -28,6 +28,9 @@ use crate::{
 /// What a server writes at once passes within this time; what a command prints comes later, since it has to start first.
 const ONE_WRITE: Span = Span::from_millis(2);
 
+/// Both sides were silent for a second at least, the shortest that programs can be told, before one keeps the session alive.
+const KEPT_ALIVE_AFTER: Span = Span::from_millis(900);
+
 /// Less than this, of a client that is not OpenSSH, may be a command and requests of the client's own making.
 const LEAST_FOREIGN: u32 = 256;
 
@@ -40,6 +43,23 @@ pub struct Activity {
     pub remote_forwarding: Option<bool>,
     /// The client lent the server its agent (`ssh -A`); only packets with lengths in clear tell.
     pub agent_forwarding: Option<bool>,
+    /// Connections came from ports of the client's (`ssh -L`, `ssh -D`); only without a session can that be told.
+    pub local_forwarding: Option<bool>,
+    /// A connection came from a port of the server's; only without a session can that be told.
+    pub reverse_connection: Option<bool>,
+    /// Somebody types through it, from the server's side, and the client's side echoes.
+    pub reverse_typing: Option<bool>,
+}
+
+impl Activity {
+    const UNKNOWN: Self = Self {
+        purpose: None,
+        remote_forwarding: None,
+        agent_forwarding: None,
+        local_forwarding: None,
+        reverse_connection: None,
+        reverse_typing: None,
+    };
 }
 
 /// What was asked for.
@@ -63,7 +83,8 @@ enum Stage {
     /// The client opens its channel: bytes of its flight so far.
     Opening { flight: u32 },
     /// The client sent one packet: that there will be no session, or ports for the server first.
-    Perhaps { forwarding: Option<bool> },
+    /// `since` is when the server last said something.
+    Perhaps { forwarding: Option<bool>, since: Timestamp },
     /// The server answers that.
     Confirming,
     /// The client asks for a terminal, a shell, a command: bytes of its flight so far.
@@ -105,7 +126,7 @@ impl Login {
             asks_for_answers: false,
             blurred: false,
             requested: 0,
-            activity: Activity { purpose: None, remote_forwarding: None, agent_forwarding: None },
+            activity: Activity::UNKNOWN,
         }
     }
 
@@ -139,10 +160,10 @@ impl Login {
     /// What the session is for; `None` before that is known.
     pub(super) fn activity(&self) -> Option<Activity> {
         let purpose = match (self.stage, self.activity.purpose) {
-            (Stage::Perhaps { forwarding }, _) => {
+            (Stage::Perhaps { forwarding, .. }, _) => {
                 // A request for ports is never the last that a client opens with.
                 let purpose = if forwarding == Some(true) { None } else { Some(Purpose::NoSession) };
-                return Some(Activity { purpose, remote_forwarding: Some(forwarding == Some(true)), agent_forwarding: None });
+                return Some(Activity { purpose, remote_forwarding: Some(forwarding == Some(true)), ..Activity::UNKNOWN });
             }
             (Stage::Over(_), Some(purpose)) => Some(purpose),
             // Others than OpenSSH ask for what is their own, too.
@@ -154,7 +175,12 @@ impl Login {
         let remote_forwarding =
             if purpose == Some(Purpose::Terminal) && self.blurred { Some(false) } else { self.activity.remote_forwarding };
         let agent_forwarding = self.activity.agent_forwarding.filter(|_| purpose == Some(Purpose::Terminal));
-        purpose.map(|_| Activity { purpose, remote_forwarding, agent_forwarding })
+        purpose.map(|_| Activity { purpose, remote_forwarding, agent_forwarding, ..Activity::UNKNOWN })
+    }
+
+    /// Whether sessions were ruled out without one, as far as is known.
+    pub(super) const fn has_no_session(&self) -> bool {
+        matches!(self.stage, Stage::Perhaps { .. }) || matches!(self.activity.purpose, Some(Purpose::NoSession))
     }
 
     /// What the server's last record is about, where the client answers it by itself.
@@ -186,8 +212,11 @@ impl Login {
             }
             (Stage::Opening { flight }, Side::Client) => Stage::Opening { flight: flight.saturating_add(len) },
             (Stage::Opening { flight: 0 }, Side::Server) => self.stage,
-            (Stage::Opening { flight }, Side::Server) => self.opened(flight, sizes),
-            (Stage::Perhaps { forwarding }, Side::Client) => self.opened_after(forwarding, len, sizes),
+            (Stage::Opening { flight }, Side::Server) => self.opened(flight, record.time, sizes),
+            (Stage::Perhaps { forwarding, since }, Side::Client) => {
+                self.opened_after(forwarding, len, record.time - since >= KEPT_ALIVE_AFTER, sizes)
+            }
+            (Stage::Perhaps { forwarding, .. }, Side::Server) => Stage::Perhaps { forwarding, since: record.time },
             (Stage::Confirming, Side::Server) => Stage::Confirming,
             (Stage::Confirming, Side::Client) => {
                 // The agent is lent before a terminal is asked for, which takes more than the names of its modes.
@@ -226,7 +255,7 @@ impl Login {
     }
 
     /// What the client opened with a flight of this length: a session, or that there will be none, or ports on the server first.
-    fn opened(&mut self, flight: u32, sizes: Sizes) -> Stage {
+    fn opened(&mut self, flight: u32, since: Timestamp, sizes: Sizes) -> Stage {
         let (open, none) = (sizes.packet(payload::OPEN_SESSION), sizes.packet(payload::NO_MORE_SESSIONS));
         let forwards = |rest: Option<u32>| self.openssh_client && rest.is_some_and(|rest| sizes.is_forward(rest));
         let alone = self.openssh_client && (flight == none || forwards(Some(flight)));
@@ -235,7 +264,7 @@ impl Login {
                 (true, true) => None,
                 (_, forwards) => Some(forwards),
             };
-            return Stage::Perhaps { forwarding };
+            return Stage::Perhaps { forwarding, since };
         } else if flight == open || flight == open + none {
             self.blurred = flight != open && forwards(flight.checked_sub(none));
             let before = self.activity.remote_forwarding == Some(true);
@@ -246,24 +275,29 @@ impl Login {
         } else if forwards(flight.checked_sub(none)) {
             (Some(Purpose::NoSession), Some(true))
         } else if self.openssh_client && flight.checked_sub(none).is_some_and(|rest| sizes.is_relay(rest)) {
-            self.activity = Activity { purpose: Some(Purpose::Relay), remote_forwarding: Some(false), agent_forwarding: None };
+            self.activity = Activity { purpose: Some(Purpose::Relay), remote_forwarding: Some(false), ..Activity::UNKNOWN };
             return Stage::Over(Terminal::Unknown); // what is passed on may be typed and echoed
         } else {
             return Stage::Over(Terminal::Unknown);
         };
-        self.activity = Activity { purpose, remote_forwarding, agent_forwarding: None };
+        self.activity = Activity { purpose, remote_forwarding, ..Activity::UNKNOWN };
         if purpose.is_some() { Stage::Over(Terminal::Absent) } else { Stage::Confirming }
     }
 
-    /// More of the client, after a packet that ruled out sessions or asked for ports: the session, or that there will be none.
-    fn opened_after(&mut self, forwarding: Option<bool>, len: u32, sizes: Sizes) -> Stage {
+    /// More of the client, after a packet that ruled out sessions or asked for ports: the session, or that there will be none. What comes
+    /// `late` may keep the session alive, which can be as long as a session that is opened.
+    fn opened_after(&mut self, forwarding: Option<bool>, len: u32, late: bool, sizes: Sizes) -> Stage {
         let (open, none) = (sizes.packet(payload::OPEN_SESSION), sizes.packet(payload::NO_MORE_SESSIONS));
-        let session = len == open + none || (open != none && len == open);
+        let session = len == open + none || (open != none && len == open && !late);
         if session && forwarding != Some(false) {
             self.activity.remote_forwarding = Some(true);
             return Stage::Opening { flight: len };
         }
-        self.activity.remote_forwarding = forwarding;
+        // Ports that were asked for are followed by that, or by the promise to open no session.
+        self.activity.remote_forwarding = match forwarding {
+            None if len == none => (!late).then_some(true),
+            forwarding => Some(forwarding == Some(true)),
+        };
         self.activity.purpose = Some(Purpose::NoSession);
         Stage::Over(Terminal::Absent)
     }
@@ -356,11 +390,26 @@ mod tests {
         assert_eq!(chacha(&[152, -412, -44]), (Some(Purpose::Relay), Some(false), None), "-W");
         assert_eq!(chacha(&[112, -412, -44, 52, -72, 36]), (Some(Purpose::Command), Some(false), None), "a command");
         assert_eq!(chacha(&[68, -280, 112, -200, -28, 392, -108]), (Some(Purpose::Terminal), Some(true), None), "-R");
+        assert_eq!(chacha(&[60, -412, 60, -28]), (Some(Purpose::NoSession), Some(true), None), "-N -R to all addresses");
+        assert_eq!(chacha(&[60, -412, 92, -44]), (Some(Purpose::NoSession), Some(false), None), "-N -L, used");
         assert_eq!(chacha(&[300, 300, -412]), (None, None, None), "whatever that is");
         let auth = [52, -52, 68, -68, 148, -100, 308, -36, 52, 68, -412, -52];
         let gcm = |lens: &[i32]| activity(GCM, &[&auth[..], lens].concat());
         assert_eq!(gcm(&[68, 340, 52, -36, -36, -36]), (Some(Purpose::Terminal), Some(false), Some(true)), "-A");
         assert_eq!(gcm(&[340, 52, -36, -36, -36]), (Some(Purpose::Terminal), Some(false), Some(false)));
+    }
+
+    #[test]
+    fn what_keeps_a_session_alive_opens_none() {
+        let sizes = Sizes::of(CHACHA.0, CHACHA.1, "none").unwrap();
+        let mut login = run(CHACHA, true, &[44, -44, 60, -100, 140, -28, 60, -412]);
+        for (side, len) in [(Side::Client, 52), (Side::Server, 28), (Side::Client, 52), (Side::Server, 28)] {
+            let time = Timestamp::from_nanos(5_000_000_000);
+            login.push(side, &Record { len, exact: false, time, end: SeqNumber(0), acked: None, sent: None }, sizes);
+        }
+        let activity = login.activity().unwrap();
+        assert_eq!((activity.purpose, activity.remote_forwarding), (Some(Purpose::NoSession), Some(false)));
+        assert_eq!(login.terminal(), Some(Terminal::Absent));
     }
 
     /// With blocks of 16 bytes a session that is opened is as long as the promise not to open one.

@@ -14,6 +14,7 @@ mod kexinit;
 mod ladder;
 mod lengths;
 mod login;
+mod ports;
 mod records;
 mod rekey;
 mod sizes;
@@ -124,6 +125,7 @@ impl Ssh {
     #[cfg(test)]
     pub(crate) const MOST_BYTES: usize = 2 * (clear::MAX_PACKET.next_power_of_two() + clear::MAX_PACKET) as usize
         + input::OutputMemory::MOST_BYTES
+        + ports::Ports::MOST_BYTES
         + size_of::<TypedLengths>()
         + TypedLengths::MOST_BYTES;
 
@@ -229,7 +231,7 @@ impl Ssh {
             mac: agreed(|offer| &offer.macs.client_to_server).filter(|_| !authenticates_itself),
             compression: agreed(|offer| &offer.compressions.client_to_server),
             login: self.inferred.auth.login(),
-            activity: self.inferred.login.activity(),
+            activity: self.inferred.activity(),
             cipher,
         }
     }
