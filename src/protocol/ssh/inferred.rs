@@ -100,9 +100,9 @@ impl Inferred {
         // Where the client asked for no port of the server's, nothing comes from one.
         let none = activity.remote_forwarding == Some(false);
         let (reverse_connection, reverse_typing) =
-            if none { (Some(false), Some(false)) } else { (self.ports.from_server(), self.ports.typing()) };
+            if none { (Some(false), Some(false)) } else { (self.ports.reverse(), self.ports.typing()) };
         let remote_forwarding = activity.remote_forwarding.or(reverse_connection);
-        let local_forwarding = self.ports.from_client();
+        let local_forwarding = self.ports.local();
         Some(Activity { remote_forwarding, local_forwarding, reverse_connection, reverse_typing, ..activity })
     }
 

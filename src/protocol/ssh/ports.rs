@@ -91,7 +91,7 @@ impl Ports {
     }
 
     /// Whether the client opened connections from ports of its own.
-    pub(super) fn from_client(&self) -> Option<bool> {
+    pub(super) fn local(&self) -> Option<bool> {
         match self.state {
             _ if self.from_client => Some(true),
             State::Quiet | State::Proposed { .. } if !self.unclear => Some(false),
@@ -100,7 +100,7 @@ impl Ports {
     }
 
     /// Whether a connection came in by a port of the server's; `None` where that was not seen.
-    pub(super) const fn from_server(&self) -> Option<bool> {
+    pub(super) const fn reverse(&self) -> Option<bool> {
         if self.from_server { Some(true) } else { None }
     }
 

@@ -23,7 +23,7 @@ fn hear(messages: &[(i32, i64)]) -> (Option<bool>, Option<bool>, Option<bool>) {
                 let record = Record { len, exact: false, time, end: SeqNumber(0), acked: None, sent: None };
                 ports.push(side, &record, sizes, RTT);
             }
-            (ports.from_client(), ports.from_server(), ports.typing())
+            (ports.local(), ports.reverse(), ports.typing())
         })
         .collect();
     said.dedup();
@@ -65,7 +65,7 @@ fn a_gap_ends_what_is_known() {
     ports.give_up();
     ports.push(Side::Client, &record(sizes.packet(66)), sizes, RTT);
     ports.push(Side::Server, &record(sizes.packet(17)), sizes, RTT);
-    assert_eq!((ports.from_client(), ports.from_server()), (None, None));
+    assert_eq!((ports.local(), ports.reverse()), (None, None));
 }
 
 /// Messages of the server each so many milliseconds after the one before, echoed a round trip later; each tenth by more.
