@@ -26,6 +26,9 @@ const UNKNOWN_RTT: Span = Span::from_millis(300);
 /// How soon a client answers a keep-alive request: a round trip.
 const REPLY_WITHIN: Span = Span::from_secs(2);
 
+/// An IGNORE and the message that it goes before are written at once.
+const IGNORE_BEFORE: Span = Span::from_millis(20);
+
 /// The most keys that one segment is taken apart into.
 const MAX_KEYS: u32 = 16;
 
@@ -40,6 +43,9 @@ pub(super) struct OutputMemory {
     /// When the server last sent what may be a keep-alive request, with nothing behind it.
     asked: Option<Timestamp>,
     eager: EagerAdjusts,
+    /// The client sends an IGNORE without data before each message (AsyncSSH), and when the last of them came with nothing behind it.
+    ignores: bool,
+    ignored: Option<Timestamp>,
 }
 
 impl OutputMemory {
@@ -50,6 +56,25 @@ impl OutputMemory {
     /// Who the client says it is.
     pub(super) const fn set_openssh_client(&mut self, is_openssh: bool) {
         self.eager.set_openssh(is_openssh);
+    }
+
+    /// Whether the client sends an IGNORE before each message.
+    pub(super) const fn set_ignores(&mut self, ignores: bool) {
+        self.ignores = ignores;
+    }
+
+    /// A record of the client without the IGNORE that goes before it; `None` where it is one.
+    fn without_ignore(&mut self, record: &Record, sizes: Sizes) -> Option<Record> {
+        let ignore = sizes.packet(payload::IGNORE);
+        if !self.ignores || self.ignored.take().is_some_and(|before| record.time - before <= IGNORE_BEFORE) {
+            return Some(*record);
+        }
+        if record.len == ignore {
+            self.ignored = Some(record.time);
+            return None;
+        }
+        let len = if record.exact { record.len } else { record.len.checked_sub(ignore).unwrap_or(record.len) };
+        Some(Record { len, ..*record })
     }
 
     /// The server wrote this to a session that is open, and may have a terminal.
@@ -85,6 +110,7 @@ impl OutputMemory {
     ///
     /// `rtt` is the client-side round trip, where known.
     pub(super) fn classify(&mut self, record: &Record, sizes: Sizes, rtt: Option<Span>) -> Option<Input> {
+        let record = &self.without_ignore(record, sizes)?;
         let asked = self.asked.take().filter(|&asked| record.time - asked <= REPLY_WITHIN);
         if record.len < sizes.key() {
             return None; // shorter than any data
@@ -197,6 +223,17 @@ mod tests {
             memory.on_output(&record(1448, 1_100 + i), chacha());
         }
         assert!(memory.classify(&record(36, 1_130), chacha(), rtt).is_some(), "a screen of output is not a transfer");
+    }
+
+    #[test]
+    fn what_is_to_be_ignored_goes_before_each_key() {
+        let mut memory = OutputMemory::default();
+        memory.set_ignores(true);
+        // In a segment of its own, in one with the key, and after one that was not captured.
+        let segments = [(36, 0), (36, 1), (72, 200), (36, 400), (36, 401), (36, 700), (36, 900), (36, 901)];
+        let kinds = segments.map(|(len, ms)| memory.classify(&record(len, ms), chacha(), None).map(|input| input.kind));
+        let key = Some(InputKind::Char);
+        assert_eq!(kinds, [None, key, key, None, key, None, None, key]);
     }
 
     #[test]

@@ -342,6 +342,7 @@ impl Ssh {
             let is_openssh = openssh_version(line).is_some();
             self.inferred.login.set_client(is_openssh, self.inferred.auth.knows_client());
             self.inferred.output.set_openssh_client(is_openssh);
+            self.inferred.output.set_ignores(line.starts_with(b"SSH-2.0-AsyncSSH"));
         }
         self.inferred.login.set_openssh_server(server.is_some());
         let capable = |version: Option<(u32, u32)>| version.is_some_and(|version| version >= FIRST_OBFUSCATING);
@@ -406,7 +407,8 @@ impl Ssh {
             // KEXDH_INIT and KEX_ECDH_INIT, KEX_DH_GEX_INIT and _REQUEST are the client's; 31 and 33 the server's
             // (RFC 4253 §8, RFC 5656 §7.1, RFC 4419 §5).
             Some(&message @ (30 | 32 | 34)) => {
-                self.halves.get_mut(side).lengths.first = if message == 30 { payload.len() as u32 } else { 0 };
+                let lengths = &mut self.halves.get_mut(side).lengths;
+                *(if message == 32 { &mut lengths.in_group } else { &mut lengths.first }) = payload.len() as u32;
                 Some(true)
             }
             Some(31 | 33) => Some(false),

@@ -10,6 +10,9 @@
 //! C NEWKEYS                C NEWKEYS             timed, from the server's message
 //! ```
 //!
+//! A group exchange (RFC 4419) has two more behind the client's message, which asks for a group: the server's group, and the client's message
+//! in it, which is timed too.
+//!
 //! Both offers and the first message were seen in clear at the beginning of the same session, so their lengths are known: the offers
 //! come again without what marks a first one, the message comes as it was. All three have to be found in this order, else nothing is
 //! concluded.
@@ -32,6 +35,8 @@ const ONLY_AT_FIRST: u32 = 64;
 const KEYS_BEFORE: u32 = 4;
 /// Segments of one side this near to each other, with none of the other between them, are one message.
 const TOGETHER: Span = Span::from_millis(50);
+/// A number of a group that is shorter by more than these bytes comes once in 2³² exchanges.
+const FEW_ZEROS: u32 = 4;
 /// What does not fit into one segment leaves at least this much in the first: the smallest that TCP has to take (RFC 9293 §3.7.1).
 const LEAST_SEGMENT: u32 = 536;
 /// The other side's part comes within this, or it was none.
@@ -42,8 +47,10 @@ const LONGEST: Span = Span::from_secs(30);
 pub(super) struct Lengths {
     /// KEXINIT.
     pub(super) offer: u32,
-    /// The message behind it; 0 where there were several, as in a group exchange (RFC 4419).
+    /// The message behind it.
     pub(super) first: u32,
+    /// The next one, in the group that was asked for; 0 where none was.
+    pub(super) in_group: u32,
 }
 
 /// What a segment belongs to.
@@ -77,6 +84,8 @@ enum Stage {
     Offered(Run),
     /// Both have, the client first; the server's is held.
     Both(Run),
+    /// The client has asked for a group; the server's goes on.
+    Grouping(Option<Run>),
     /// The client has sent its message.
     Answered,
     /// The server's message goes on.
@@ -113,6 +122,12 @@ impl Known {
     /// The length of the client's message behind its offer.
     fn first(&self) -> Option<u32> {
         (self.lengths.client.first > 0).then(|| self.sizes.packet(self.lengths.client.first))
+    }
+
+    /// Whether the client's message in a group can be as long as this: numbers of one group differ by a few leading zeros.
+    fn is_in_group(&self, len: u32) -> bool {
+        let in_group = self.lengths.client.in_group;
+        (self.sizes.packet(in_group.saturating_sub(FEW_ZEROS))..=self.sizes.packet(in_group + 1)).contains(&len)
     }
 }
 
@@ -170,7 +185,7 @@ impl Rekey {
                     let both = offer.start() + first..=offer.end() + first;
                     if both.contains(&run.bytes) {
                         cues.push(Cue::Rekeyed { since: run.began });
-                        (Belongs::Exchange, self.answered(server, run, cues))
+                        (Belongs::Exchange, self.answered(server, run, known, cues))
                     } else if run.bytes < *both.start() {
                         (Belongs::Session, self.stage)
                     } else {
@@ -182,10 +197,22 @@ impl Rekey {
             Stage::Both(server) if run.began == server.began => (Belongs::Exchange, Stage::Both(run)),
             Stage::Both(_) if run.side == Side::Server => idle(),
             Stage::Both(server) => match known.first() {
-                Some(first) if run.bytes == first => (Belongs::Exchange, self.answered(server, run, cues)),
+                Some(first) if run.bytes == first => (Belongs::Exchange, self.answered(server, run, known, cues)),
                 Some(first) if (LEAST_SEGMENT..first).contains(&run.bytes) => (Belongs::Exchange, self.stage),
                 _ => idle(),
             },
+            Stage::Grouping(None) if run.side == Side::Client => (Belongs::Exchange, self.stage),
+            Stage::Grouping(_) if run.side == Side::Server => (Belongs::Exchange, Stage::Grouping(Some(run))),
+            Stage::Grouping(Some(group)) if known.is_in_group(run.bytes) => {
+                ask(Step::Kex, group.last, group.end, cues);
+                answer(Step::Kex, run.began, run.acked, self.work, cues);
+                (Belongs::Exchange, Stage::Answered)
+            }
+            // Its first segment.
+            Stage::Grouping(_) if (LEAST_SEGMENT..known.sizes.packet(known.lengths.client.in_group)).contains(&run.bytes) => {
+                (Belongs::Exchange, self.stage)
+            }
+            Stage::Grouping(_) => idle(),
             Stage::Answered if run.side == Side::Client => (Belongs::Exchange, Stage::Answered),
             Stage::Answered => (Belongs::Exchange, Stage::Closing(run)),
             Stage::Closing(_) if run.side == Side::Server => (Belongs::Exchange, Stage::Closing(run)),
@@ -198,10 +225,12 @@ impl Rekey {
     }
 
     /// The server's offer was answered.
-    fn answered(&self, server: Run, client: Run, cues: &mut Vec<Cue>) -> Stage {
+    fn answered(&self, server: Run, client: Run, known: &Known, cues: &mut Vec<Cue>) -> Stage {
+        let asks_for_group = known.lengths.client.in_group > 0;
+        let work = if asks_for_group { Span::ZERO } else { self.work }; // no key is made for that
         ask(Step::KexInit, server.last, server.end, cues);
-        answer(Step::KexInit, client.began, client.acked, self.work, cues);
-        Stage::Answered
+        answer(Step::KexInit, client.began, client.acked, work, cues);
+        if asks_for_group { Stage::Grouping(None) } else { Stage::Answered }
     }
 }
 
@@ -215,19 +244,26 @@ mod tests {
     use super::*;
 
     fn known() -> Known {
-        let lengths = PerSide { client: Lengths { offer: 1_391, first: 1_221 }, server: Lengths { offer: 980, first: 0 } };
+        let lengths = PerSide {
+            client: Lengths { offer: 1_391, first: 1_221, in_group: 0 },
+            server: Lengths { offer: 980, first: 0, in_group: 0 },
+        };
         Known { lengths, sizes: Sizes::of("aes128-gcm@openssh.com", "", "none").unwrap() }
     }
 
     /// What becomes of segments (side, bytes, milliseconds), and the steps that are asked and answered.
     fn hear(segments: &[(Side, u32, i64)]) -> (Vec<Belongs>, Vec<(Step, i64)>) {
+        hear_with(known(), segments)
+    }
+
+    fn hear_with(known: Known, segments: &[(Side, u32, i64)]) -> (Vec<Belongs>, Vec<(Step, i64)>) {
         let (mut rekey, mut cues) = (Rekey::default(), Vec::new());
         let mut sent = 0;
         let mut belongs = |&(side, len, ms): &(Side, u32, i64)| {
             sent += len;
             let time = Timestamp::from_nanos(ms * 1_000_000);
             let data = Data { bytes: &[], len, time, end: SeqNumber(sent), acked: None, sent: None };
-            rekey.on_segment(side, &data, &known(), &mut cues)
+            rekey.on_segment(side, &data, &known, &mut cues)
         };
         let all = segments.iter().map(&mut belongs).collect();
         let steps = cues.iter().filter_map(|cue| match cue {
@@ -266,6 +302,30 @@ mod tests {
             hear(&[(C, 36, 0), (S, 980, 500), (C, 1_448, 560), (C, 1_184, 561), (S, 1_336, 563), (C, 36, 623), (C, 36, 700)]);
         assert_eq!(all, [Session, Session, Session, Exchange, Exchange, BehindNewKeys, Session]);
         assert_eq!(steps, TIMED.into_iter().zip([500, 560, 563, 623]).collect::<Vec<_>>());
+    }
+
+    /// As OpenSSH 10 sends them, with a group of 8,192 bits.
+    #[test]
+    fn an_exchange_in_a_group_that_is_asked_for() {
+        let lengths = Lengths { offer: 1_391, first: 13, in_group: 1_030 };
+        let known = Known { lengths: PerSide { client: lengths, server: known().lengths.server }, ..known() };
+        let group = [(S, 1_068, 962), (C, 1_060, 1_022), (S, 1_448, 1_030), (S, 272, 1_030), (C, 36, 1_100), (C, 36, 1_500)];
+        let behind = [Exchange, Exchange, Exchange, Exchange, BehindNewKeys, Session];
+        let times = [901, 960, 962, 1_022, 1_030, 1_100];
+        let begun = [(C, 1_380, 900), (S, 980, 901), (C, 52, 960)];
+        let (all, steps) = hear_with(known, &[&begun[..], &group].concat());
+        assert_eq!(all, [&[Session, Exchange, Exchange][..], &behind].concat());
+        let kex = [Step::KexInit, Step::KexInit, Step::Kex, Step::Kex, Step::Kex, Step::Kex];
+        assert_eq!(steps, kex.into_iter().zip(times).collect::<Vec<_>>());
+        // The server begins.
+        let (all, steps) = hear_with(known, &[&[(S, 980, 901), (C, 1_432, 960)][..], &group].concat());
+        assert_eq!(all, [&[Session, Exchange][..], &behind].concat());
+        assert_eq!(steps.len(), 6);
+        // What the client sends in it comes in two segments, or is something else.
+        let (all, _) = hear_with(known, &[&begun[..], &[(S, 1_068, 962), (C, 600, 1_022), (C, 460, 1_023)]].concat());
+        assert_eq!(all[3..], [Exchange; 3]);
+        let (all, steps) = hear_with(known, &[&begun[..], &[(S, 1_068, 962), (C, 36, 1_022)]].concat());
+        assert_eq!((all.last(), steps.len()), (Some(&Session), 2));
     }
 
     #[test]

@@ -28,6 +28,8 @@ pub(super) mod payload {
     pub(in crate::protocol::ssh) const SERVICE_REQUEST: u32 = 17;
     /// A message of its type alone: USERAUTH_SUCCESS, REQUEST_SUCCESS, REQUEST_FAILURE.
     pub(in crate::protocol::ssh) const STATUS: u32 = 1;
+    /// IGNORE without data.
+    pub(in crate::protocol::ssh) const IGNORE: u32 = 5;
     /// CHANNEL_SUCCESS, CHANNEL_FAILURE, CHANNEL_EOF, CHANNEL_CLOSE: type and channel.
     pub(in crate::protocol::ssh) const CHANNEL_STATUS: u32 = 5;
     /// CHANNEL_WINDOW_ADJUST: type, channel, bytes to add.
