@@ -74,6 +74,22 @@ fn an_exchange_of_keys_in_a_group_is_no_typing() {
     }
 }
 
+/// A relay ends TCP in front of the server; chaff is answered by the program behind it.
+#[test]
+fn the_leg_behind_a_relay_before_the_server_is_in_what_answers_chaff() {
+    let meta = fs::read_to_string(repository().join("pcaps/ssh/pong-relayed.meta.json")).unwrap();
+    let leg = serde_json::from_str::<Value>(&meta).unwrap()["behind"]["rtt"].as_f64().unwrap();
+    let (session, _) = analyze("pcaps/ssh/pong-relayed.pcap");
+    let excess = session["app_rtt"]["server_program"]["excess_ms"].as_f64().unwrap();
+    assert!((excess - leg).abs() <= 0.15 * leg, "{excess} ms, {leg} are emulated");
+    for direct in ["ssh-obfuscated", "ssh-obfuscated-gcm"] {
+        let (session, _) = analyze(&format!("pcaps/{direct}.pcap"));
+        let excess = session["app_rtt"]["server_program"]["excess_ms"].as_f64().unwrap();
+        assert!((-1.0..=1.0).contains(&excess), "{direct}: {excess} ms");
+    }
+    assert!(analyze("pcaps/ssh-home.pcap").0["app_rtt"]["server_program"].is_null(), "without chaff");
+}
+
 #[test]
 fn keys_of_every_client_are_told() {
     for name in ["plink", "dropbear", "paramiko", "asyncssh"] {

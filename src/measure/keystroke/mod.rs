@@ -111,7 +111,7 @@ impl Keystrokes {
     /// Memory that it takes at most beside itself, in bytes: what waits for an answer, and the distributions.
     #[cfg(test)]
     pub(crate) const MOST_BYTES: usize =
-        (MAX_WAITING + 1).next_power_of_two() * size_of::<Message>() + 4 * Distribution::MOST_BYTES + Behind::MOST_BYTES;
+        (MAX_WAITING + 1).next_power_of_two() * size_of::<Message>() + 5 * Distribution::MOST_BYTES + Behind::MOST_BYTES;
 
     /// What became known of the terminal.
     pub fn on_terminal(&mut self, terminal: Terminal) {
@@ -318,6 +318,7 @@ impl Keystrokes {
             origin_reason,
             step: step.flatten(),
             levels: self.behind.as_ref().filter(|_| step.is_none()).and_then(|behind| behind.levels()),
+            pongs: self.hidden.as_ref().filter(|_| step.is_some()).and_then(|hidden| hidden.pongs()),
         })
     }
 

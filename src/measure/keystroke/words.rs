@@ -135,4 +135,6 @@ pub struct KeystrokeSummary {
     /// How long echoes took, from host to host of the longest chain; `None` where the protocol has no echo, where keystrokes are
     /// hidden among chaff, and with fewer than 16 echoes.
     pub levels: Option<EchoLevels>,
+    /// From the last chaff of each burst to the server program's own answer to it, at the sensor; `None` without any.
+    pub pongs: Option<Quantiles>,
 }

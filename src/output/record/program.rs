@@ -30,6 +30,8 @@ pub(super) struct AppRttRecord {
     comb: Option<CombRecord>,
     /// Of the program behind the server, from key to echo at the sensor; null without keys that were echoed.
     server: Option<EchoRecord>,
+    /// Of the server program itself: from chaff, which hides keystrokes, to its answer (OpenSSH's PING and PONG) at the sensor; null without chaff.
+    server_program: Option<PongRecord>,
 }
 
 impl AppRttRecord {
@@ -48,6 +50,7 @@ impl AppRttRecord {
             server: report
                 .keystrokes
                 .and_then(|keystrokes| Some(EchoRecord::new(&keystrokes.echo?, keystrokes.levels.as_ref(), &server))),
+            server_program: report.keystrokes.and_then(|keystrokes| Some(PongRecord::new(&keystrokes.pongs?, &server))),
         })
     }
 }
@@ -117,6 +120,37 @@ struct EchoRecord {
     extra_hops: Option<u64>,
     /// The legs between those hosts, the server's first; empty where `extra_hops` is 0 or null.
     legs: Vec<LegRecord>,
+}
+
+/// What sshd takes to answer a PING, at least: to read a packet, to encrypt one and to write it.
+const PONG_WORK: Span = Span::from_micros(50);
+
+#[derive(Serialize, JsonSchema)]
+struct PongRecord {
+    /// How many answers: one for each burst of chaff, to its last.
+    samples: u64,
+    /// The fastest, in milliseconds, raw.
+    min_ms: f64,
+    /// The fastest without the program's own work, 0.05 ms at least, in milliseconds.
+    floor_ms: f64,
+    /// Median in milliseconds, raw.
+    p50_ms: f64,
+    /// How much the floor exceeds TCP's round trip to the server, in milliseconds: the leg behind what ends the connection there, or next to nothing.
+    /// Null where TCP's was not measured, and through proxies (`carriers`), where TCP ends at the first.
+    excess_ms: Option<f64>,
+}
+
+impl PongRecord {
+    fn new(pongs: &Quantiles, tcp: &RoundTrips) -> Self {
+        let floor = (pongs.min - PONG_WORK).max(Span::ZERO);
+        Self {
+            samples: pongs.samples,
+            min_ms: pongs.min.as_millis_f64(),
+            floor_ms: floor.as_millis_f64(),
+            p50_ms: pongs.p50.as_millis_f64(),
+            excess_ms: tcp.floor.map(|tcp| (floor - tcp.value).as_millis_f64()),
+        }
+    }
 }
 
 #[derive(Serialize, JsonSchema)]

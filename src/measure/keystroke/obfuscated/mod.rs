@@ -17,6 +17,7 @@ mod density;
 mod model;
 mod pace;
 mod pick;
+mod pong;
 mod seen;
 mod tick;
 
@@ -25,12 +26,14 @@ use self::{
     model::{Model, Sums},
     pace::Pace,
     pick::{Pick, pick},
+    pong::Pongs,
     seen::{Seen, look},
     tick::{Answer, Tick},
 };
 use crate::{
     cue::{Input, InputKind, Output},
     flow::Side,
+    measure::estimate::Quantiles,
     time::{Span, Timestamp},
 };
 
@@ -97,6 +100,7 @@ pub(super) struct Recovery {
     doubled: bool,
     learned: Option<Box<(Model, Sums)>>,
     slot_ms: Option<f64>,
+    pongs: Pongs,
 }
 
 impl Recovery {
@@ -110,8 +114,14 @@ impl Recovery {
         self.slot_ms.map(|ms| Span::from_micros((ms * 1e3) as i64))
     }
 
+    /// From chaff to its answer, which the server's program gives by itself; `None` without any.
+    pub(super) fn pongs(&self) -> Option<Quantiles> {
+        self.pongs.quantiles()
+    }
+
     /// Bytes of one side were not captured.
     pub(super) fn on_lost(&mut self, side: Side) {
+        self.pongs.on_lost();
         match (side, self.ticks.last_mut()) {
             (Side::Server, Some(last)) => last.lost = true,
             _ => self.lost = true,
@@ -121,6 +131,7 @@ impl Recovery {
     /// A message of the client.
     pub(super) fn on_input(&mut self, input: &Input, out: &mut Vec<Recovered>) {
         self.on_deadline(input.time, out);
+        self.pongs.on_input(input.time);
         let several = match input.kind {
             InputKind::Bulk => return,
             InputKind::Char | InputKind::Key | InputKind::Keys(_) | InputKind::KeysOrBulk(_) => {
@@ -141,6 +152,9 @@ impl Recovery {
     /// A message of the server.
     pub(super) fn on_output(&mut self, output: &Output, out: &mut Vec<Recovered>) {
         self.on_deadline(output.time, out);
+        if output.bytes == self.plain {
+            self.pongs.on_plain(output.time);
+        }
         if let Some(tick) = self.ticks.iter_mut().rev().find(|tick| tick.is_reached(output.acked)) {
             tick.answer(output, self.plain);
         }
@@ -160,6 +174,7 @@ impl Recovery {
 
     /// Decides everything.
     pub(super) fn finish(&mut self, out: &mut Vec<Recovered>) {
+        self.pongs.finish();
         self.decide(0, out);
     }
 
