@@ -117,7 +117,6 @@ fn without_the_beginning_what_is_told_was_typed() {
             assert_eq!(session["protocol"], "ssh", "{name}");
             let (hits, keys) = (truth.hits(&reports, 60), truth.keys.iter().filter(|key| **key > from).count());
             assert!(hits * 100 >= reports.len() * 98, "{name}: {hits} of {}", reports.len());
-            println!("{name}: {hits} right of {} told, {keys} typed", reports.len());
             told.push(hits * 100 / keys);
         }
     }
