@@ -107,6 +107,25 @@ fn a_counter_that_nobody_answers_names_nothing() {
     assert_eq!(facts.missing.client, Some(0), "what came late is not missing");
 }
 
+/// A mirror shows some datagrams twice: neither does that make up for one that is missing, nor is a copy one.
+#[test]
+fn copies_count_as_one() {
+    let mut session = begin(&mosh(0)).unwrap().decoder;
+    let passed: Vec<u64> = (0..600).filter(|number| number % 100 != 50).collect();
+    let copied = passed.iter().flat_map(|number| [*number, number.saturating_sub(3), *number, number.saturating_sub(200)]);
+    for number in copied.filter(|number| number % 100 != 50) {
+        say(&mut session, Side::Client, 0, &mosh(number));
+        say(&mut session, Side::Server, 0, &mosh(TO_CLIENT | number));
+    }
+    let Facts::Mosh(facts) = session.facts() else { panic!("{session:?}") };
+    assert_eq!((facts.sent.client, facts.missing.client, facts.missing.server), (Some(600), Some(6), Some(6)));
+
+    let mut session = begin(&mosh(900)).unwrap().decoder;
+    [900, 100, 899, 901].iter().for_each(|number| _ = say(&mut session, Side::Client, 0, &mosh(*number)));
+    let Facts::Mosh(facts) = session.facts() else { panic!("{session:?}") };
+    assert_eq!(facts.missing.client, Some(0), "one of long before is not where it begins");
+}
+
 #[test]
 fn what_only_looks_like_mosh_is_let_go_of() {
     let zeros = [0; 80];
