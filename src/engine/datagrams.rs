@@ -113,6 +113,8 @@ impl Engine {
         candidate.note_mac(side, packet.mac);
         candidate.halves.get_mut(side).observe_datagram(packet.ip.ttl, frame.original_len, datagram.payload_len);
         candidate.clock.on_packet(&self.clock);
+        self.keep_headers(id, frame, datagram.payload_len > 0);
+        let Some(candidate) = self.table.get_mut(id).and_then(|flow| flow.attached.as_deref_mut()) else { return };
         let Some(session) = &mut candidate.session else { return };
         let was_established = session.is_established();
         let (bytes, len) = (datagram.payload, datagram.payload_len);
@@ -137,8 +139,9 @@ impl Engine {
     /// A flow that is no session keeps nothing, unless it is reported anyway.
     fn drop_datagrams(&mut self, id: FlowId) {
         let Some(flow) = self.table.get_mut(id).filter(|_| !self.limits.all_flows) else { return };
-        if flow.attached.take().is_some() {
+        if let Some(mut candidate) = flow.attached.take() {
             self.shards.remove(flow.shard(), false);
+            self.take_headers(&mut candidate);
         }
     }
 }
