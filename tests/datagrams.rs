@@ -12,7 +12,7 @@ mod traffic;
 
 use std::{fs, net::Ipv4Addr};
 
-use pcap::Classic;
+use pcap::{Classic, Packet};
 use program::{keywitness, of};
 use serde_json::{Value, json};
 use traffic::{End, Traffic};
@@ -25,7 +25,8 @@ fn sessions(file: &str, more: &[&str]) -> Vec<Value> {
     let run = keywitness(args.into_iter().chain(more.iter().copied()));
     assert_eq!((run.status, run.stderr.as_str()), (0, ""));
     let records = run.records();
-    assert!(of(&records, "keystroke").is_empty());
+    let over_udp = |id: &Value| of(&records, "session").iter().any(|of| of["session_id"] == *id && of["transport"] == "udp");
+    assert!(!of(&records, "keystroke").iter().any(|key| over_udp(&key["session_id"])));
     of(&records, "session").into_iter().cloned().collect()
 }
 
@@ -143,4 +144,57 @@ fn a_device_that_announces_itself_late_is_found_and_renamed() {
     let session = of_traffic(&traffic, &[])[0].clone();
     assert_eq!((&session["protocol"], &session["details"]["mark"]), (&json!("pikvm"), &json!("dns_name")));
     assert_eq!((&session["details"]["dns_name"], &session["details"]["confidence"]), (&json!("pikvm.local"), &json!("low")));
+}
+
+/// As [MS-RDPEUDP] §2.2 has it, filled up to 1232 bytes.
+fn rdp_opening(acked: u32, flags: u16, initial: u32) -> Vec<u8> {
+    let head = [&acked.to_be_bytes()[..], &64u16.to_be_bytes(), &flags.to_be_bytes(), &initial.to_be_bytes()].concat();
+    let mut bytes = [&head[..], &1_232u16.to_be_bytes(), &1_200u16.to_be_bytes()].concat();
+    bytes.resize(1_232, 0);
+    bytes
+}
+
+/// A recorded session over TCP, from another port of its client's, so many milliseconds later.
+fn rdp_over_tcp(port: u16, ms: u64) -> (Vec<Packet>, [End; 2]) {
+    let mut packets = pcap::read("rdp-tls");
+    let address = |at: usize| Ipv4Addr::from(<[u8; 4]>::try_from(&packets[0].bytes[at..at + 4]).unwrap());
+    let (client, server) = (address(26), address(30));
+    for packet in &mut packets {
+        let at = if packet.bytes[26..30] == client.octets() { 34 } else { 36 };
+        packet.bytes[at..at + 2].copy_from_slice(&port.to_be_bytes());
+        packet.time += ms * 1_000_000;
+    }
+    (packets, [(client, port), (server, 3_389)])
+}
+
+/// What is said of a session over UDP that opens three seconds after the first over TCP.
+fn rdp_over_udp(over_tcp: &[u16], opened_by: usize, more: &[&str]) -> (Value, Vec<Value>) {
+    let mut packets: Vec<Packet> = over_tcp.iter().flat_map(|port| rdp_over_tcp(*port, 0).0).collect();
+    let (whole, mut ends) = rdp_over_tcp(1, 3_000);
+    ends.rotate_left(opened_by);
+    let [client, server] = ends;
+    let mut udp = Traffic::default();
+    udp.udp(0, client, server, &rdp_opening(u32::MAX, 1, 500));
+    udp.udp(2, server, client, &rdp_opening(500, 5, 900));
+    udp.udp(40, client, server, &[0, 0, 3, 132, 0, 64, 0, 4]);
+    packets.extend(udp.0.into_iter().map(|packet| Packet { time: packet.time - traffic::BEGIN + whole[0].time, ..packet }));
+    packets.sort_by_key(|packet| packet.time);
+    let mut sessions = of_traffic(&Traffic(packets), more);
+    let place = sessions.iter().position(|session| session["transport"] == "udp").unwrap();
+    (sessions.remove(place), sessions)
+}
+
+#[test]
+fn rdp_over_udp_names_the_session_over_tcp_that_it_belongs_to() {
+    for workers in ["1", "2"] {
+        let (udp, tcp) = rdp_over_udp(&[50_001], 0, &["--workers", workers]);
+        assert_eq!((&udp["protocol"], &udp["identified_by"]), (&json!("rdp"), &json!("handshake")));
+        assert_eq!((&udp["details"]["tcp_session_id"], tcp.len()), (&tcp[0]["session_id"], 1));
+    }
+    for (over_tcp, opened_by, why) in
+        [(&[][..], 0, "there is none"), (&[50_001, 50_002], 0, "it may be either"), (&[50_001], 1, "the server opened it")]
+    {
+        let (udp, _) = rdp_over_udp(over_tcp, opened_by, &[]);
+        assert_eq!(udp["details"]["tcp_session_id"], Value::Null, "{why}");
+    }
 }

@@ -8,7 +8,7 @@ use crate::{
     flow::{Data, End, Evidence, Flow, FlowId, Kept, Side},
     protocol::{
         Standing,
-        datagram::{Recognised, is_announcing, recognise},
+        datagram::{Datagrams, Recognised, is_announcing, recognise},
     },
     wire::{Frame, Packet, SeqNumber, UdpDatagram},
 };
@@ -98,7 +98,11 @@ impl Engine {
             flow.evidence = Evidence::Banner;
         }
         let session = session_id(&flow.key, candidate.first_time, self.pseudonyms.as_deref());
-        candidate.session = Some(Box::new(Session::of_datagrams(session, recognised.decoder, self.losses)));
+        let mut decoder = recognised.decoder;
+        if let Datagrams::Rdp(rdp) = &mut decoder {
+            rdp.belongs_to(self.rdp.only(&flow.key, flow.client));
+        }
+        candidate.session = Some(Box::new(Session::of_datagrams(session, decoder, self.losses)));
         if is_new {
             self.shards.add_candidate(shard);
         }
