@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 #[path = "program/pcap.rs"]
-#[expect(dead_code, reason = "only some of its helpers are needed here")]
 mod pcap;
 #[expect(dead_code, reason = "only some of its helpers are needed here")]
 mod program;
@@ -68,6 +67,27 @@ fn openvpn_is_found_with_its_control_channel_hidden_or_not() {
         assert_eq!(session["details"]["confidence"], json!(confidence));
         let far = session["rtt"]["client"]["handshake_ms"].as_f64().unwrap();
         assert!((50.0..58.0).contains(&far), "{name}: {far}");
+    }
+}
+
+/// Recorded over a path of 40 ms: a client that asks for a name which AnyDesk's relays have.
+#[test]
+fn a_product_is_named_by_what_its_client_asks_for() {
+    for (name, far) in [("quic", None), ("dtls", Some(40.0..44.0))] {
+        let session = sessions(&format!("pcaps/udp/{name}.pcap"), &[])[0].clone();
+        assert_eq!((&session["protocol"], &session["identified_by"]), (&json!("anydesk"), &json!("handshake")), "{name}");
+        assert_eq!((&session["client"]["ip"], &session["client_evidence"]), (&json!("203.0.113.77"), &json!("banner")));
+        let details = &session["details"];
+        assert_eq!(
+            (&details["mark"], &details["tls_server_name"]),
+            (&json!("server_name"), &json!("relay-1a2b3c4d.net.anydesk.com"))
+        );
+        let round_trip = |side: &str| session["rtt"][side]["handshake_ms"].as_f64();
+        assert!(round_trip("server").is_some_and(|near| (0.0..15.0).contains(&near)), "{name}: {:?}", round_trip("server"));
+        match far {
+            Some(range) => assert!(range.contains(&round_trip("client").unwrap()), "{name}: {:?}", round_trip("client")),
+            None => assert_eq!(round_trip("client"), None, "no answer of its client is known for one"),
+        }
     }
 }
 

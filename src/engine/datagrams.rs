@@ -8,7 +8,7 @@ use crate::{
     flow::{Data, End, Evidence, Flow, FlowId, Kept, Side},
     protocol::{
         Standing,
-        datagram::{Datagrams, Recognised, is_announcing, recognise},
+        datagram::{Datagrams, Miss, Recognised, is_announcing, recognise},
     },
     wire::{Frame, Packet, SeqNumber, UdpDatagram},
 };
@@ -52,13 +52,14 @@ impl Engine {
         let recognised = recognise(datagram.payload, datagram.payload_len, ports);
         let Some(flow) = self.table.get_mut(id) else { return };
         match recognised {
-            Some(recognised) => {
+            Ok(recognised) => {
                 flow.kept = Kept::Datagrams(0);
                 let midstream = recognised.midstream || left < LOOKS;
                 self.begin_datagrams(id, sender, recognised, midstream, frame, packet);
             }
-            None if is_announcing(ports) => {}
-            None => flow.kept = Kept::Datagrams(left - 1),
+            Err(_) if is_announcing(ports) => {}
+            Err(Miss::Datagram) => flow.kept = Kept::Datagrams(left - 1),
+            Err(Miss::Flow) => flow.kept = Kept::Datagrams(0),
         }
         let Some(flow) = self.table.get(id).filter(|flow| flow.attached.is_some()) else { return };
         let side = flow.side_of(sender);
