@@ -60,8 +60,8 @@ fn what_real_programs_say_is_found_whoever_reads() {
 
 /// Recorded over a path of 50 ms.
 #[test]
-fn openvpn_is_found_with_its_control_channel_hidden_or_not() {
-    for (name, confidence) in [("openvpn", "high"), ("openvpn-crypt", "medium")] {
+fn openvpn_is_found_with_its_control_channel_hidden_signed_or_not() {
+    for (name, confidence) in [("openvpn", "high"), ("openvpn-crypt", "medium"), ("openvpn-auth", "high")] {
         let session = sessions(&format!("pcaps/udp/{name}.pcap"), &[])[0].clone();
         assert_eq!((&session["protocol"], &session["identified_by"]), (&json!("openvpn"), &json!("handshake")), "{name}");
         assert_eq!(session["details"]["confidence"], json!(confidence));
@@ -217,4 +217,18 @@ fn rdp_over_udp_names_the_session_over_tcp_that_it_belongs_to() {
         let (udp, _) = rdp_over_udp(over_tcp, opened_by, &[]);
         assert_eq!(udp["details"]["tcp_session_id"], Value::Null, "{why}");
     }
+}
+
+/// As SoftEther writes a list: how many values, the length of a name and a zero behind it, the name.
+#[test]
+fn softether_is_named_by_the_list_that_it_sends() {
+    let list = |name: &[u8]| [&[0, 0, 0, 3, 0, 0, 0, 10][..], name, &[0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 1, b'x']].concat();
+    let mut traffic = Traffic::default();
+    traffic.udp(0, CLIENT, SERVER, b"A");
+    traffic.udp(5, SERVER, CLIENT, &list(b"host_name"));
+    assert_eq!(of_traffic(&traffic, &[])[0]["protocol"], json!("softether"));
+    let mut other = Traffic::default();
+    other.udp(0, CLIENT, SERVER, b"A");
+    other.udp(5, SERVER, CLIENT, &list(b"host_nane"));
+    assert!(of_traffic(&other, &[]).is_empty());
 }
