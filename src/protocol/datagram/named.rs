@@ -63,6 +63,7 @@ impl Named {
                 }
                 _ => return Found::Other,
             },
+            _ if !quic::is_initial(bytes, len) => return Found::Other,
             _ => match (quic::open(bytes, len, &mut parts), LongHeader::of(bytes)) {
                 (Some(1..), Some(header)) => Kind::Quic(header.source.to_vec()),
                 _ => return Found::Nobody, // a try costs more than all else: there is one a flow

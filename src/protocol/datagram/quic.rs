@@ -53,6 +53,12 @@ impl<'a> LongHeader<'a> {
     }
 }
 
+/// Whether a datagram looks like a client's first, so that a try to open it is worth what that costs.
+pub(super) fn is_initial(bytes: &[u8], len: u32) -> bool {
+    let is_one = |header: LongHeader<'_>| header.initial().is_some() && CONNECTION_ID.contains(&header.destination.len());
+    len >= SHORTEST && LongHeader::of(bytes).is_some_and(is_one)
+}
+
 /// The parts of a ClientHello that a client's first packet holds, added to those that there are. Whether it is a packet as the client
 /// seals them, and how many of its parts are new.
 pub(super) fn open(bytes: &[u8], len: u32, parts: &mut Parts) -> Option<usize> {
