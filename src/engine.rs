@@ -20,6 +20,7 @@ mod opening;
 mod quiet;
 mod session;
 mod shards;
+mod transports;
 mod typing;
 mod updates;
 mod wrapped;
@@ -40,6 +41,7 @@ use self::{
     opening::{begins_anew, is_reset, roles},
     session::Scratch,
     shards::Shards,
+    transports::OverTcp,
 };
 pub use crate::observation::Counters;
 use crate::{
@@ -130,6 +132,7 @@ pub struct Engine {
     worth: VecDeque<Worth>,
     /// Sessions that it was told of and whose frames may still have been shed, with the number of frames at that time.
     told: VecDeque<(u64, FlowId)>,
+    rdp: OverTcp,
     slices: Option<SliceKeeper>,
     pseudonyms: Option<Arc<Pseudonyms>>,
     counters: Counters,
@@ -156,6 +159,7 @@ impl Engine {
             shards: Shards::new(),
             worth: VecDeque::new(),
             told: VecDeque::new(),
+            rdp: OverTcp::default(),
             slices: limits.slices.map(SliceKeeper::new),
             pseudonyms: None,
             counters: Counters::default(),

@@ -2,7 +2,6 @@
 #![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
 
 #[path = "program/pcap.rs"]
-#[expect(dead_code, reason = "only some of its helpers are needed here")]
 mod pcap;
 #[expect(dead_code, reason = "only some of its helpers are needed here")]
 mod program;
@@ -12,7 +11,7 @@ mod traffic;
 
 use std::{fs, net::Ipv4Addr};
 
-use pcap::Classic;
+use pcap::{Classic, Packet};
 use program::{keywitness, of};
 use serde_json::{Value, json};
 use traffic::{End, Traffic};
@@ -25,7 +24,8 @@ fn sessions(file: &str, more: &[&str]) -> Vec<Value> {
     let run = keywitness(args.into_iter().chain(more.iter().copied()));
     assert_eq!((run.status, run.stderr.as_str()), (0, ""));
     let records = run.records();
-    assert!(of(&records, "keystroke").is_empty());
+    let over_udp = |id: &Value| of(&records, "session").iter().any(|of| of["session_id"] == *id && of["transport"] == "udp");
+    assert!(!of(&records, "keystroke").iter().any(|key| over_udp(&key["session_id"])));
     of(&records, "session").into_iter().cloned().collect()
 }
 
@@ -60,13 +60,34 @@ fn what_real_programs_say_is_found_whoever_reads() {
 
 /// Recorded over a path of 50 ms.
 #[test]
-fn openvpn_is_found_with_its_control_channel_hidden_or_not() {
-    for (name, confidence) in [("openvpn", "high"), ("openvpn-crypt", "medium")] {
+fn openvpn_is_found_with_its_control_channel_hidden_signed_or_not() {
+    for (name, confidence) in [("openvpn", "high"), ("openvpn-crypt", "medium"), ("openvpn-auth", "high")] {
         let session = sessions(&format!("pcaps/udp/{name}.pcap"), &[])[0].clone();
         assert_eq!((&session["protocol"], &session["identified_by"]), (&json!("openvpn"), &json!("handshake")), "{name}");
         assert_eq!(session["details"]["confidence"], json!(confidence));
         let far = session["rtt"]["client"]["handshake_ms"].as_f64().unwrap();
         assert!((50.0..58.0).contains(&far), "{name}: {far}");
+    }
+}
+
+/// Recorded over a path of 40 ms: a client that asks for a name which AnyDesk's relays have.
+#[test]
+fn a_product_is_named_by_what_its_client_asks_for() {
+    for (name, far) in [("quic", None), ("dtls", Some(40.0..44.0))] {
+        let session = sessions(&format!("pcaps/udp/{name}.pcap"), &[])[0].clone();
+        assert_eq!((&session["protocol"], &session["identified_by"]), (&json!("anydesk"), &json!("handshake")), "{name}");
+        assert_eq!((&session["client"]["ip"], &session["client_evidence"]), (&json!("203.0.113.77"), &json!("banner")));
+        let details = &session["details"];
+        assert_eq!(
+            (&details["mark"], &details["tls_server_name"]),
+            (&json!("server_name"), &json!("relay-1a2b3c4d.net.anydesk.com"))
+        );
+        let round_trip = |side: &str| session["rtt"][side]["handshake_ms"].as_f64();
+        assert!(round_trip("server").is_some_and(|near| (0.0..15.0).contains(&near)), "{name}: {:?}", round_trip("server"));
+        match far {
+            Some(range) => assert!(range.contains(&round_trip("client").unwrap()), "{name}: {:?}", round_trip("client")),
+            None => assert_eq!(round_trip("client"), None, "no answer of its client is known for one"),
+        }
     }
 }
 
@@ -143,4 +164,71 @@ fn a_device_that_announces_itself_late_is_found_and_renamed() {
     let session = of_traffic(&traffic, &[])[0].clone();
     assert_eq!((&session["protocol"], &session["details"]["mark"]), (&json!("pikvm"), &json!("dns_name")));
     assert_eq!((&session["details"]["dns_name"], &session["details"]["confidence"]), (&json!("pikvm.local"), &json!("low")));
+}
+
+/// As [MS-RDPEUDP] §2.2 has it, filled up to 1232 bytes.
+fn rdp_opening(acked: u32, flags: u16, initial: u32) -> Vec<u8> {
+    let head = [&acked.to_be_bytes()[..], &64u16.to_be_bytes(), &flags.to_be_bytes(), &initial.to_be_bytes()].concat();
+    let mut bytes = [&head[..], &1_232u16.to_be_bytes(), &1_200u16.to_be_bytes()].concat();
+    bytes.resize(1_232, 0);
+    bytes
+}
+
+/// A recorded session over TCP, from another port of its client's, so many milliseconds later.
+fn rdp_over_tcp(port: u16, ms: u64) -> (Vec<Packet>, [End; 2]) {
+    let mut packets = pcap::read("rdp-tls");
+    let address = |at: usize| Ipv4Addr::from(<[u8; 4]>::try_from(&packets[0].bytes[at..at + 4]).unwrap());
+    let (client, server) = (address(26), address(30));
+    for packet in &mut packets {
+        let at = if packet.bytes[26..30] == client.octets() { 34 } else { 36 };
+        packet.bytes[at..at + 2].copy_from_slice(&port.to_be_bytes());
+        packet.time += ms * 1_000_000;
+    }
+    (packets, [(client, port), (server, 3_389)])
+}
+
+/// What is said of a session over UDP that opens three seconds after the first over TCP.
+fn rdp_over_udp(over_tcp: &[u16], opened_by: usize, more: &[&str]) -> (Value, Vec<Value>) {
+    let mut packets: Vec<Packet> = over_tcp.iter().flat_map(|port| rdp_over_tcp(*port, 0).0).collect();
+    let (whole, mut ends) = rdp_over_tcp(1, 3_000);
+    ends.rotate_left(opened_by);
+    let [client, server] = ends;
+    let mut udp = Traffic::default();
+    udp.udp(0, client, server, &rdp_opening(u32::MAX, 1, 500));
+    udp.udp(2, server, client, &rdp_opening(500, 5, 900));
+    udp.udp(40, client, server, &[0, 0, 3, 132, 0, 64, 0, 4]);
+    packets.extend(udp.0.into_iter().map(|packet| Packet { time: packet.time - traffic::BEGIN + whole[0].time, ..packet }));
+    packets.sort_by_key(|packet| packet.time);
+    let mut sessions = of_traffic(&Traffic(packets), more);
+    let place = sessions.iter().position(|session| session["transport"] == "udp").unwrap();
+    (sessions.remove(place), sessions)
+}
+
+#[test]
+fn rdp_over_udp_names_the_session_over_tcp_that_it_belongs_to() {
+    for workers in ["1", "2"] {
+        let (udp, tcp) = rdp_over_udp(&[50_001], 0, &["--workers", workers]);
+        assert_eq!((&udp["protocol"], &udp["identified_by"]), (&json!("rdp"), &json!("handshake")));
+        assert_eq!((&udp["details"]["tcp_session_id"], tcp.len()), (&tcp[0]["session_id"], 1));
+    }
+    for (over_tcp, opened_by, why) in
+        [(&[][..], 0, "there is none"), (&[50_001, 50_002], 0, "it may be either"), (&[50_001], 1, "the server opened it")]
+    {
+        let (udp, _) = rdp_over_udp(over_tcp, opened_by, &[]);
+        assert_eq!(udp["details"]["tcp_session_id"], Value::Null, "{why}");
+    }
+}
+
+/// As SoftEther writes a list: how many values, the length of a name and a zero behind it, the name.
+#[test]
+fn softether_is_named_by_the_list_that_it_sends() {
+    let list = |name: &[u8]| [&[0, 0, 0, 3, 0, 0, 0, 10][..], name, &[0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 1, b'x']].concat();
+    let mut traffic = Traffic::default();
+    traffic.udp(0, CLIENT, SERVER, b"A");
+    traffic.udp(5, SERVER, CLIENT, &list(b"host_name"));
+    assert_eq!(of_traffic(&traffic, &[])[0]["protocol"], json!("softether"));
+    let mut other = Traffic::default();
+    other.udp(0, CLIENT, SERVER, b"A");
+    other.udp(5, SERVER, CLIENT, &list(b"host_nane"));
+    assert!(of_traffic(&other, &[]).is_empty());
 }

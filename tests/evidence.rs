@@ -120,6 +120,42 @@ fn measured(cuts: &[Cut], client_port: u16) -> (f64, f64) {
     (handshake.unwrap() as f64 / 1e6, least as f64 / 1e6)
 }
 
+/// Of a session over UDP it ends with UDP's header: what stands in clear behind that is payload too.
+#[test]
+fn a_session_over_udp_has_evidence_of_lengths_and_times() {
+    let folder = tempfile::tempdir().unwrap();
+    let [evidence, key, claims, capture] = ["evidence", "key", "claims", "capture"].map(|name| folder.path().join(name));
+    let [evidence, key, claims, capture] = [&evidence, &key, &claims, &capture].map(|path| path.to_str().unwrap());
+    fs::write(key, KEY).unwrap();
+    fs::set_permissions(key, fs::Permissions::from_mode(0o600)).unwrap();
+    // Twelve handshakes, two minutes apart as WireGuard has them; their 40 ms are too little for light.
+    let again = |nth: u64| pcap::read("udp/wireguard").into_iter().map(move |packet| (nth, packet));
+    let moved = |(nth, packet): (u64, pcap::Packet)| pcap::Packet { time: packet.time + nth * 120_000_000_000, ..packet };
+    let whole: Vec<_> = (0..12).flat_map(again).map(moved).collect();
+    fs::write(capture, pcap::Classic { big_endian: false, microseconds: false }.write(&whole)).unwrap();
+    let claim = [
+        "[sensor]\nname = 't'\nplace = 'Seattle, US'\n[[claim]]\nidentity = 'i'\n",
+        "[[claim.match]]\nclient = ['203.0.113.0/24']\n[[claim.place]]\nplace = 'Sydney, AU'\n",
+    ];
+    fs::write(claims, claim.concat()).unwrap();
+    let args = ["analyze", "--format", "ndjson", "--claims", claims, "--save-evidence", evidence, capture];
+    for more in [&[][..], &["--pseudonymize", key]] {
+        let run = keywitness(args.into_iter().chain(more.iter().copied()));
+        assert_eq!((run.status, run.stderr.as_str()), (0, ""));
+        let cuts = slice(&Path::new(evidence).join(file_name(of(&run.records(), "alert")[0])));
+        assert_eq!(cuts.len(), whole.len());
+        for (cut, frame) in cuts.iter().zip(&whole) {
+            assert_eq!((cut.time, cut.length, cut.bytes.len()), (frame.time, frame.bytes.len(), 14 + 20 + 8));
+            assert_eq!(
+                (&cut.bytes[34..40], &cut.bytes[40..42]),
+                (&frame.bytes[34..40], &[0, 0][..]),
+                "ports, length, no checksum"
+            );
+            assert_eq!(cut.bytes[..34] == frame.bytes[..34], more.is_empty(), "addresses");
+        }
+    }
+}
+
 #[test]
 fn round_trips_can_be_measured_again_also_under_pseudonyms() {
     let folder = tempfile::tempdir().unwrap();

@@ -29,16 +29,16 @@ use keywitness::{
 };
 use pcaps::capture;
 
-/// Names of all captures of the laboratory.
+/// Names of all captures of the laboratory, those of sessions over UDP among them.
 fn names() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("pcaps");
-    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut names: Vec<String> = paths
-        .filter(|path| path.extension().is_some_and(|extension| extension == "pcap"))
-        .map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned())
-        .collect();
+    let files = ["", "udp/"].into_iter().flat_map(|part| {
+        let entries = std::fs::read_dir(folder.join(part)).unwrap();
+        entries.map(move |entry| format!("{part}{}", entry.unwrap().file_name().to_str().unwrap()))
+    });
+    let mut names: Vec<String> = files.filter_map(|name| name.strip_suffix(".pcap").map(str::to_owned)).collect();
     names.sort();
-    assert!(names.len() >= 10);
+    assert!(names.len() >= 10 && names.iter().any(|name| name.starts_with("udp/")));
     names
 }
 
@@ -64,7 +64,10 @@ fn run_and_count(context: &str, shots: &[Shot]) {
     assert_eq!(counters.bytes, shots.iter().map(|shot| u64::from(shot.original_len)).sum::<u64>(), "{context}");
     assert_eq!(counters.first_time, shots.iter().map(|shot| shot.time).min(), "{context}");
     assert_eq!(counters.last_time, shots.iter().map(|shot| shot.time).max(), "{context}");
-    assert!(counters.undecoded <= counters.packets && counters.identified <= counters.tcp_flows, "{context}");
+    assert!(
+        counters.undecoded <= counters.packets && counters.identified <= counters.tcp_flows + counters.udp_flows,
+        "{context}"
+    );
     assert!(outcome.sessions.len() as u64 <= counters.identified, "{context}: what is reported was identified");
     for session in &outcome.sessions {
         for rtt in [session.rtt.client, session.rtt.server] {

@@ -347,6 +347,7 @@ impl Engine {
         }
         if established && !was_established {
             self.table.schedule(id);
+            self.note_rdp(id);
         }
         if let Some(deadline) = deadline {
             self.wake_at(deadline, session_id, id);

@@ -8,7 +8,7 @@ use crate::{
     flow::{Data, End, Evidence, Flow, FlowId, Kept, Side},
     protocol::{
         Standing,
-        datagram::{Recognised, is_announcing, recognise},
+        datagram::{Datagrams, Miss, Recognised, is_announcing, recognise},
     },
     wire::{Frame, Packet, SeqNumber, UdpDatagram},
 };
@@ -52,13 +52,14 @@ impl Engine {
         let recognised = recognise(datagram.payload, datagram.payload_len, ports);
         let Some(flow) = self.table.get_mut(id) else { return };
         match recognised {
-            Some(recognised) => {
+            Ok(recognised) => {
                 flow.kept = Kept::Datagrams(0);
                 let midstream = recognised.midstream || left < LOOKS;
                 self.begin_datagrams(id, sender, recognised, midstream, frame, packet);
             }
-            None if is_announcing(ports) => {}
-            None => flow.kept = Kept::Datagrams(left - 1),
+            Err(_) if is_announcing(ports) => {}
+            Err(Miss::Datagram) => flow.kept = Kept::Datagrams(left - 1),
+            Err(Miss::Flow) => flow.kept = Kept::Datagrams(0),
         }
         let Some(flow) = self.table.get(id).filter(|flow| flow.attached.is_some()) else { return };
         let side = flow.side_of(sender);
@@ -98,7 +99,11 @@ impl Engine {
             flow.evidence = Evidence::Banner;
         }
         let session = session_id(&flow.key, candidate.first_time, self.pseudonyms.as_deref());
-        candidate.session = Some(Box::new(Session::of_datagrams(session, recognised.decoder, self.losses)));
+        let mut decoder = recognised.decoder;
+        if let Datagrams::Rdp(rdp) = &mut decoder {
+            rdp.belongs_to(self.rdp.only(&flow.key, flow.client));
+        }
+        candidate.session = Some(Box::new(Session::of_datagrams(session, decoder, self.losses)));
         if is_new {
             self.shards.add_candidate(shard);
         }
@@ -113,6 +118,8 @@ impl Engine {
         candidate.note_mac(side, packet.mac);
         candidate.halves.get_mut(side).observe_datagram(packet.ip.ttl, frame.original_len, datagram.payload_len);
         candidate.clock.on_packet(&self.clock);
+        self.keep_headers(id, frame, datagram.payload_len > 0);
+        let Some(candidate) = self.table.get_mut(id).and_then(|flow| flow.attached.as_deref_mut()) else { return };
         let Some(session) = &mut candidate.session else { return };
         let was_established = session.is_established();
         let (bytes, len) = (datagram.payload, datagram.payload_len);
@@ -137,8 +144,9 @@ impl Engine {
     /// A flow that is no session keeps nothing, unless it is reported anyway.
     fn drop_datagrams(&mut self, id: FlowId) {
         let Some(flow) = self.table.get_mut(id).filter(|_| !self.limits.all_flows) else { return };
-        if flow.attached.take().is_some() {
+        if let Some(mut candidate) = flow.attached.take() {
             self.shards.remove(flow.shard(), false);
+            self.take_headers(&mut candidate);
         }
     }
 }

@@ -63,6 +63,9 @@ impl Engine {
         if session.kept_since.is_some() {
             self.worth.push_back(Worth::of(key, false));
         }
+        if session.is_rdp() {
+            self.forget_rdp(key, session.id());
+        }
     }
 
     /// Has sessions bear nothing of what is shed from now on where all frames have come that were on their way when it was told that

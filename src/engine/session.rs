@@ -135,6 +135,11 @@ impl Session {
         self.by_port || matches!(self.decoder.standing(), Standing::Both)
     }
 
+    /// Whether this is RDP over TCP, as it came.
+    pub(super) const fn is_rdp(&self) -> bool {
+        matches!(self.decoder, Decoder::Rdp(_))
+    }
+
     /// Whether a terminal was opened, or a key found.
     pub(super) const fn is_interactive(&self) -> bool {
         self.is_interactive

@@ -9,7 +9,8 @@ use crate::{
     measure::{estimate::Distribution, keys::Keys, keystroke::Keystrokes},
     observation::{Body, IdentifiedBy, SessionReport},
     protocol::{
-        Facts, carrier::Carried, families::Families, rdp::Rdp, rlogin::Rlogin, ssh::Ssh, telnet::Telnet, vnc::Vnc, x11::X11,
+        Facts, carrier::Carried, datagram::Datagrams, families::Families, rdp::Rdp, rlogin::Rlogin, ssh::Ssh, telnet::Telnet,
+        vnc::Vnc, x11::X11,
     },
     time::Span,
     wire::LinkType,
@@ -246,6 +247,7 @@ fn the_page_on_memory_is_true() {
             .max(Rlogin::MOST_BYTES)
             .max(Families::MOST_BYTES)
             .max(X11::MOST_BYTES)
+            .max(Datagrams::MOST_BYTES)
         + Carried::MOST_BYTES
         + timers
         + 2 * (4 << 10);

@@ -1,6 +1,6 @@
-//! Evidence: the headers of a session's frames, up to the end of TCP's, so that whoever doubts an alert can measure its round
+//! Evidence: the headers of a session's frames, up to the end of TCP's or UDP's, so that whoever doubts an alert can measure its round
 //! trips again. Never a byte of payload, nor what betrays one: the checksum of a segment with payload is left out too,
-//! and that of a tunnel.
+//! and that of a datagram or tunnel.
 //!
 //! A session's first frames are kept for good, which holds the handshake, and its last ones; what lies between gives way.
 
@@ -19,8 +19,9 @@ use crate::{
 /// Bytes of a record's header in a capture file.
 const RECORD: usize = 16;
 
-/// Where the checksum stands in a TCP header (RFC 9293 §3.1), in bytes.
+/// Where the checksum stands in a TCP header (RFC 9293 §3.1), and in one of UDP (RFC 768), in bytes.
 const CHECKSUM: usize = 16;
+const UDP_CHECKSUM: usize = 6;
 
 /// Headers of the frames of one flow, as records of a capture file.
 #[derive(Clone, Debug)]
@@ -60,7 +61,7 @@ impl Slice {
 
     /// The same under pseudonyms: hardware and IP addresses. Whatever else in the headers may hold an address is blanked: IP
     /// options, the content of extension headers, and TCP options but those that measuring needs. Checksums are right, but for
-    /// TCP's of segments with payload, which are left out. A frame that cannot be read again is left out.
+    /// UDP's, and TCP's of segments with payload, which are left out. A frame that cannot be read again is left out.
     #[must_use]
     pub fn pseudonymized(&self, pseudonyms: &Pseudonyms) -> Self {
         let mut rewriter = Rewriter::new(pseudonyms);
@@ -104,10 +105,10 @@ fn record_len<'a>(bytes: impl Iterator<Item = &'a u8>) -> usize {
     RECORD + captured
 }
 
-/// Writes the record of a frame: its headers, and none for a frame without TCP's or outside of the years that the format knows.
+/// Writes the record of a frame: its headers, and none for a frame without TCP's or UDP's or outside of the years that the format knows.
 fn write_record(frame: &Frame<'_>, has_payload: bool, record: &mut Vec<u8>) -> Option<()> {
     let layout = Layout::of(frame.link, frame.bytes, frame.original_len)?;
-    let headers = frame.bytes.get(..layout.tcp.end)?;
+    let headers = frame.bytes.get(..layout.transport.end)?;
     let nanos = frame.time.as_nanos();
     let seconds = u32::try_from(nanos.div_euclid(1_000_000_000)).ok()?;
     let captured = u32::try_from(headers.len()).ok()?;
@@ -116,8 +117,9 @@ fn write_record(frame: &Frame<'_>, has_payload: bool, record: &mut Vec<u8>) -> O
         record.extend(number.to_le_bytes());
     }
     record.extend_from_slice(headers);
-    if has_payload {
-        record.get_mut(RECORD + layout.tcp.start + CHECKSUM..)?.get_mut(..2)?.fill(0);
+    if has_payload || layout.is_udp {
+        let checksum = if layout.is_udp { UDP_CHECKSUM } else { CHECKSUM };
+        record.get_mut(RECORD + layout.transport.start + checksum..)?.get_mut(..2)?.fill(0);
     }
     for envelope in &layout.envelopes {
         blank_checksums(envelope, record.get_mut(RECORD..)?)?;
@@ -134,7 +136,7 @@ fn original_len(header: &[u8]) -> u32 {
 /// (RFC 2784 §2.1).
 fn blank_checksums(envelope: &Envelope, frame: &mut [u8]) -> Option<()> {
     if !envelope.udp.is_empty() {
-        frame.get_mut(envelope.udp.clone())?.get_mut(6..8)?.fill(0);
+        frame.get_mut(envelope.udp.clone())?.get_mut(UDP_CHECKSUM..)?.fill(0);
     }
     if matches!(envelope.kind, Some(WrapperKind::Gre | WrapperKind::Erspan)) {
         let gre = frame.get_mut(envelope.wrapper.clone())?;

@@ -8,7 +8,7 @@ use std::{
 
 use etherparse::{checksum::Sum16BitWords, ip_number};
 
-use super::CHECKSUM;
+use super::{CHECKSUM, UDP_CHECKSUM};
 use crate::{
     pseudonym::Pseudonyms,
     wire::{Envelope, Layout, LinkType, WrapperKind},
@@ -37,7 +37,11 @@ impl<'a> Rewriter<'a> {
         for envelope in &layout.envelopes {
             self.envelope(envelope, bytes)?;
         }
-        let (before, tcp) = bytes.get_mut(..layout.tcp.end)?.split_at_mut_checked(layout.tcp.start)?;
+        let (before, tcp) = bytes.get_mut(..layout.transport.end)?.split_at_mut_checked(layout.transport.start)?;
+        if layout.is_udp {
+            tcp.get_mut(UDP_CHECKSUM..)?.fill(0);
+            return Some(());
+        }
         blank_options(tcp.get_mut(TCP..)?);
         tcp.get_mut(CHECKSUM..CHECKSUM + 2)?.fill(0);
         let ip = layout.envelopes.last()?.ip.clone();

@@ -221,7 +221,7 @@ fn checksums_of_what_has_no_payload_are_right() {
         let kept = slice(SliceLimits::default(), &[frame(link, &bytes, 0)]).pseudonymized(&pseudonyms());
         let headers = &records(&kept)[0].3;
         let layout = Layout::of(link, headers, bytes.len() as u32).unwrap();
-        let tcp = etherparse::TcpHeaderSlice::from_slice(&headers[layout.tcp.clone()]).unwrap();
+        let tcp = etherparse::TcpHeaderSlice::from_slice(&headers[layout.transport.clone()]).unwrap();
         let ip = &headers[layout.envelopes.last().unwrap().ip.clone()];
         let right = if ip[0] >> 4 == 4 {
             let ip = etherparse::Ipv4HeaderSlice::from_slice(ip).unwrap();

@@ -138,6 +138,12 @@ impl FlowKey {
         Self { network, ..self }
     }
 
+    /// The two hosts alone, whatever the ports and the transport.
+    #[must_use]
+    pub const fn hosts(self) -> Self {
+        Self { low_port: 0, high_port: 0, transport: TransportKind::Tcp, ..self }
+    }
+
     /// The part of the traffic that it belongs to.
     #[must_use]
     #[inline]

@@ -273,7 +273,7 @@ impl Decoder {
             Self::X11(x11) => Facts::X11(x11.facts()),
             Self::Family(families) => Facts::Family(Box::new(families.facts()?)),
             Self::Carried(carried) => return carried.facts(),
-            Self::Datagrams(datagrams) => datagrams.facts(),
+            Self::Datagrams(datagrams) => return datagrams.facts(),
         })
     }
 

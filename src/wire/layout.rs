@@ -9,19 +9,21 @@ use super::{
     decode::wire_len,
     header::{Header, Inner, header_of},
     link::link_header,
-    tunnel::{Carrier, UDP_HEADER},
+    tunnel::{Carrier, UDP_HEADER, is_tunnel_port, udp_tunnel},
 };
 
 /// Length of a TCP header without options in bytes (RFC 9293 §3.1).
 const FIXED_HEADER: usize = 20;
 
-/// The headers of a frame that carries a whole TCP segment, by their place in bytes from the frame's start.
+/// The headers of a frame that carries a whole TCP segment or UDP datagram, by their place in bytes from the frame's start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// What stands before the segment, the outermost first; the last is the segment's own.
+    /// What stands before the segment or datagram, the outermost first; the last is its own.
     pub envelopes: Vec<Envelope>,
-    /// TCP with its options, as far as they were captured; at least the 20 bytes that are fixed.
-    pub tcp: Range<usize>,
+    /// Whether that is a datagram.
+    pub is_udp: bool,
+    /// TCP with its options, as far as they were captured, at least the 20 bytes that are fixed; or the 8 bytes of UDP.
+    pub transport: Range<usize>,
 }
 
 /// Link and IP headers before something, or one of the two.
@@ -62,7 +64,7 @@ struct Rest<'a> {
 
 impl Layout {
     /// Finds the headers of a frame of `original_len` bytes on the wire. `None` for what [`decode`](super::decode()) and
-    /// [`decode_tunnel`](super::decode_tunnel) do not find a TCP segment in: other protocols, fragments, headers that are cut.
+    /// [`decode_tunnel`](super::decode_tunnel) do not find a segment or datagram in: other protocols, fragments, headers that are cut.
     #[must_use]
     pub fn of(link: LinkType, bytes: &[u8], original_len: u32) -> Option<Self> {
         let mut envelopes = Vec::new();
@@ -84,19 +86,22 @@ impl Layout {
                     if promised < FIXED_HEADER || payload.len() < FIXED_HEADER {
                         return None;
                     }
-                    let tcp = place(payload.get(..promised.min(payload.len()))?, bytes)?;
+                    let transport = place(payload.get(..promised.min(payload.len()))?, bytes)?;
                     envelopes.push(envelope);
-                    return Some(Self { envelopes, tcp });
+                    return Some(Self { envelopes, is_udp: false, transport });
                 }
-                Held::Ip(protocol, payload, len) => {
-                    let is_udp = protocol == ip_number::UDP;
-                    let port = || Some(u16::from_be_bytes([*payload.get(2)?, *payload.get(3)?]));
-                    let carrier = if is_udp { Carrier::Udp(port()?) } else { Carrier::of_ip(protocol)? };
-                    let skipped = if is_udp { UDP_HEADER } else { 0 };
-                    let header = carrier.header(payload, len).ok()?;
-                    envelope.udp = place(payload.get(..skipped)?, bytes)?;
-                    (Header { len: header.len - skipped, ..header }, payload.get(skipped..)?)
+                Held::Ip(ip_number::UDP, payload, len) => {
+                    let port = u16::from_be_bytes([*payload.get(2)?, *payload.get(3)?]);
+                    let udp = place(payload.get(..UDP_HEADER)?, bytes)?;
+                    if !is_tunnel_port(port) || udp_tunnel(port, payload, len).is_none() {
+                        envelopes.push(envelope);
+                        return Some(Self { envelopes, is_udp: true, transport: udp });
+                    }
+                    let header = Carrier::Udp(port).header(payload, len).ok()?;
+                    envelope.udp = udp;
+                    (Header { len: header.len - UDP_HEADER, ..header }, payload.get(UDP_HEADER..)?)
                 }
+                Held::Ip(protocol, payload, len) => (Carrier::of_ip(protocol)?.header(payload, len).ok()?, payload),
                 Held::Other(kind, payload) => {
                     (header_of(kind, payload, (payload.len() as u32).saturating_add(missing)).ok()?, payload)
                 }

@@ -340,10 +340,10 @@ fn headers_are_found_where_they_are_read() {
     for way in ways() {
         let wrapped = way.shot(shot);
         let layout = Layout::of(wrapped.link, &wrapped.bytes, wrapped.original_len).unwrap();
-        assert_eq!(layout.tcp.end, wrapped.bytes.len(), "{}", way.name);
+        assert_eq!(layout.transport.end, wrapped.bytes.len(), "{}", way.name);
         let kinds: Vec<_> = way.around.iter().map(|(kind, _)| *kind).filter(|kind| *kind != Vlan).collect();
         assert_eq!(layout.envelopes.iter().filter_map(|envelope| envelope.kind).collect::<Vec<_>>(), kinds, "{}", way.name);
-        let cut = &wrapped.bytes[..layout.tcp.end - 1];
+        let cut = &wrapped.bytes[..layout.transport.end - 1];
         assert!(Layout::of(wrapped.link, cut, wrapped.original_len).is_none_or(|cut| cut.envelopes == layout.envelopes));
     }
 }

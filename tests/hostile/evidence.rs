@@ -37,7 +37,7 @@ fn damaged_frames_as_evidence() {
                 assert!(open.len() as u64 == slice.kept() && closed.len() <= open.len());
                 for shot in open.iter().chain(&closed) {
                     assert_eq!(
-                        Layout::of(shot.link, &shot.bytes, shot.original_len).unwrap().tcp.end,
+                        Layout::of(shot.link, &shot.bytes, shot.original_len).unwrap().transport.end,
                         shot.bytes.len(),
                         "{name}, round {round}"
                     );

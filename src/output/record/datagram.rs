@@ -46,6 +46,9 @@ pub(super) struct RdpUdpRecord {
     correlation_id: Option<String>,
     /// SHA-256 of the cookie that the TCP session gave the client, in hexadecimal; null before version 3. The cookie itself is not in clear.
     cookie_hash: Option<String>,
+    /// The `session_id` of the RDP session over TCP that it belongs to: the only one that the client had with the server when it opened this
+    /// one; null where it had none or several.
+    tcp_session_id: Option<String>,
 }
 
 impl RdpUdpRecord {
@@ -58,6 +61,7 @@ impl RdpUdpRecord {
             mtu_down: facts.mtu.map(|[_, down]| down),
             correlation_id: facts.correlation_id.map(|id| hexadecimal(&id)),
             cookie_hash: facts.cookie_hash.map(|hash| hexadecimal(&hash)),
+            tcp_session_id: facts.tcp_session.map(|id| id.to_string()),
         }
     }
 }

@@ -370,9 +370,9 @@ pub(super) struct FamilyRecord<'a> {
     /// Whether that was looked up in the source.
     #[schemars(extend("enum" = ["read", "second_hand", "unverified"]))]
     source_status: &'static str,
-    /// TLS version that the server chose, such as `TLS 1.3`; null without TLS, or where it was not captured.
+    /// TLS version that the server chose, such as `TLS 1.3`; null without TLS, over UDP, or where it was not captured.
     tls_version: Option<&'static str>,
-    /// Name that the client asked for in TLS, escaped; null where there was none.
+    /// Name that the client asked for in TLS, QUIC or DTLS, escaped; null where there was none.
     tls_server_name: Option<String>,
     /// Name of the device in DNS, escaped; null where nothing named it.
     dns_name: Option<String>,

@@ -2,14 +2,23 @@
 //!
 //! *Known*: what stands in clear in front of what is encrypted: magic numbers, lengths, counters, and who spoke first.
 //! *Measured*: round trips of handshakes that a program answers by itself. *Not known*: keys. A datagram says nothing of those that were
-//! lost unless the protocol counts in clear; none is put together from several.
+//! lost unless the protocol counts in clear; none is put together from several but what a client asks for in QUIC and DTLS.
 
 mod dns;
+mod dtls;
 mod family;
+mod hello;
 mod mosh;
+mod named;
+mod quic;
 mod rdp;
 
-use self::{family::Answered, mosh::Mosh, rdp::RdpUdp};
+use self::{
+    family::Answered,
+    mosh::Mosh,
+    named::{Found, Named},
+    rdp::RdpUdp,
+};
 pub use self::{
     mosh::Facts as MoshFacts,
     rdp::{Facts as RdpFacts, Version as RdpVersion},
@@ -30,6 +39,8 @@ pub enum Datagrams {
     Rdp(RdpUdp),
     /// A product in the table of families.
     Family(Answered),
+    /// One that is named by what it asks for in QUIC or DTLS.
+    Named(Box<Named>),
     /// A name of a product in the table of families, in DNS.
     Name(Box<families::Facts>),
 }
@@ -45,12 +56,23 @@ pub struct Recognised {
     pub midstream: bool,
 }
 
+/// Why a datagram shows no session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Miss {
+    /// It is nothing that is known; one behind it may be.
+    Datagram,
+    /// The flow is something else for certain.
+    Flow,
+}
+
 /// Whether a datagram can be of a session. `len` is its length on the wire, `ports` are those that it goes from and to.
-#[must_use]
-pub fn recognise(bytes: &[u8], len: u32, ports: [u16; 2]) -> Option<Recognised> {
+///
+/// # Errors
+/// Where it shows none.
+pub fn recognise(bytes: &[u8], len: u32, ports: [u16; 2]) -> Result<Recognised, Miss> {
     if ports.iter().any(|port| dns::PORTS.contains(port)) {
-        let facts = dns::product(bytes, ports.contains(&dns::MULTICAST_PORT))?;
-        return Some(Recognised { decoder: Datagrams::Name(Box::new(facts)), sender: None, midstream: false });
+        let facts = dns::product(bytes, ports.contains(&dns::MULTICAST_PORT)).ok_or(Miss::Datagram)?;
+        return Ok(Recognised { decoder: Datagrams::Name(Box::new(facts)), sender: None, midstream: false });
     }
     let family = || {
         let (decoder, sender, midstream) = Answered::of(bytes, len)?;
@@ -66,10 +88,23 @@ pub fn recognise(bytes: &[u8], len: u32, ports: [u16; 2]) -> Option<Recognised> 
         let midstream = nonce.count > 0;
         Some(Recognised { decoder: Datagrams::Mosh(Mosh::default()), sender: Some(nonce.sender), midstream })
     };
-    match bytes.first()? {
-        0 | 0x80 => mosh().or_else(family),
-        0xff => rdp().or_else(family),
+    let found = match bytes.first() {
+        Some(0 | 0x80) => mosh().or_else(family),
+        Some(0xff) => rdp().or_else(family),
+        // A handshake of DTLS, an Initial of QUIC in either of its versions.
+        Some(22 | 0xc0..=0xdf) => return family().map_or_else(|| named(bytes, len), Ok),
         _ => family(),
+    };
+    found.ok_or(Miss::Datagram)
+}
+
+fn named(bytes: &[u8], len: u32) -> Result<Recognised, Miss> {
+    match Named::of(bytes, len) {
+        Found::Session(named) => {
+            Ok(Recognised { decoder: Datagrams::Named(named), sender: Some(Side::Client), midstream: false })
+        }
+        Found::Nobody => Err(Miss::Flow),
+        Found::Other => Err(Miss::Datagram),
     }
 }
 
@@ -80,6 +115,10 @@ pub fn is_announcing(ports: [u16; 2]) -> bool {
 }
 
 impl Datagrams {
+    /// What it allocates at most, in bytes.
+    #[cfg(test)]
+    pub(crate) const MOST_BYTES: usize = size_of::<Self>() + Named::MOST_BYTES;
+
     /// How sure it is that the session is what it was recognised as.
     #[must_use]
     pub const fn standing(&self) -> Standing {
@@ -87,6 +126,7 @@ impl Datagrams {
             Self::Mosh(mosh) => mosh.standing(),
             Self::Rdp(rdp) => rdp.standing(),
             Self::Family(family) => family.standing(),
+            Self::Named(named) => named.standing(),
             Self::Name(_) => Standing::OneSide,
         }
     }
@@ -95,21 +135,22 @@ impl Datagrams {
     #[must_use]
     pub const fn roles_known(&self) -> bool {
         match self {
-            Self::Mosh(_) | Self::Rdp(_) => true,
+            Self::Mosh(_) | Self::Rdp(_) | Self::Named(_) => true,
             Self::Family(family) => family.roles_known(),
             Self::Name(_) => false,
         }
     }
 
-    /// What was read in clear.
+    /// What was read in clear; `None` as long as it is not known whose it is.
     #[must_use]
-    pub fn facts(&self) -> Facts {
-        match self {
+    pub fn facts(&self) -> Option<Facts> {
+        Some(match self {
             Self::Mosh(mosh) => Facts::Mosh(mosh.facts()),
             Self::Rdp(rdp) => Facts::RdpUdp(Box::new(rdp.facts())),
             Self::Family(family) => Facts::Family(Box::new(family.facts())),
+            Self::Named(named) => Facts::Family(Box::new(named.facts()?)),
             Self::Name(facts) => Facts::Family(facts.clone()),
-        }
+        })
     }
 
     /// Takes the next datagram of one side.
@@ -118,6 +159,7 @@ impl Datagrams {
             Self::Mosh(mosh) => mosh.on_datagram(side, data),
             Self::Rdp(rdp) => rdp.on_datagram(side, data, cues),
             Self::Family(family) => family.on_datagram(side, data, cues),
+            Self::Named(named) => named.on_datagram(side, data, cues),
             Self::Name(_) => {}
         }
     }

@@ -35,6 +35,9 @@ const MOST_UNANSWERED: u32 = 32;
 /// Datagrams that do not count on before it is one, at most: copies, or such as came late.
 const MOST_STALE: u32 = 8;
 
+/// How far back datagrams are told from copies of them. What comes later than that counts as missing, as it would for the one that waits.
+const WINDOW: u64 = u128::BITS as u64;
+
 /// How many of the first 16 encrypted bytes differ, at least; of random ones fewer do so one time in a million.
 const DISTINCT: usize = 10;
 
@@ -43,7 +46,7 @@ const DISTINCT: usize = 10;
 pub struct Facts {
     /// How many datagrams each side has sent by its own count, as far as that was seen.
     pub sent: PerSide<Option<u64>>,
-    /// How many of those that lie between the first and the last did not pass.
+    /// How many of those that lie between the first and the last did not pass; copies are none of them.
     pub missing: PerSide<Option<u64>>,
 }
 
@@ -75,13 +78,41 @@ impl Nonce {
 /// Decoder of one session.
 #[derive(Clone, Debug, Default)]
 pub struct Mosh {
-    first: PerSide<Option<u64>>,
-    last: PerSide<Option<u64>>,
-    seen: PerSide<u32>,
-    /// Those of them that counted on.
+    counts: PerSide<Option<Counted>>,
+    /// Datagrams that counted on.
     in_order: PerSide<u32>,
     stale: u32,
     broken: bool,
+}
+
+/// The datagrams of one direction, each once.
+#[derive(Clone, Copy, Debug)]
+struct Counted {
+    first: u64,
+    last: u64,
+    seen: u64,
+    /// Which of the last were seen: the lowest bit is the last, as in the window against replays of RFC 4303 §3.4.3.
+    recent: u128,
+}
+
+impl Counted {
+    fn note(&mut self, count: u64) {
+        if count > self.last {
+            let step = u32::try_from(count - self.last).unwrap_or(u32::MAX);
+            self.recent = self.recent.checked_shl(step).unwrap_or(0);
+            self.last = count;
+        }
+        let back = self.last - count;
+        if back < WINDOW && self.recent >> back & 1 == 0 {
+            self.recent |= 1 << back;
+            self.seen += 1;
+            self.first = self.first.min(count);
+        }
+    }
+
+    const fn missing(self) -> u64 {
+        (self.last - self.first + 1).saturating_sub(self.seen)
+    }
 }
 
 impl Mosh {
@@ -101,35 +132,31 @@ impl Mosh {
     }
 
     pub(super) fn facts(&self) -> Facts {
-        let missing = |side: Side| {
-            let (first, last) = ((*self.first.get(side))?, (*self.last.get(side))?);
-            Some((last - first + 1).saturating_sub(u64::from(*self.seen.get(side))))
-        };
-        Facts { sent: PerSide::from_fn(|side| self.last.get(side).map(|last| last + 1)), missing: PerSide::from_fn(missing) }
+        let counted = |side: Side| *self.counts.get(side);
+        Facts {
+            sent: PerSide::from_fn(|side| counted(side).map(|counted| counted.last + 1)),
+            missing: PerSide::from_fn(|side| counted(side).map(|counted| counted.missing())),
+        }
     }
 
     pub(super) fn on_datagram(&mut self, side: Side, data: &Data<'_>) {
         let nonce = Nonce::of(data.bytes, data.len).filter(|nonce| nonce.sender == side);
         let is_candidate = self.standing() == Standing::Candidate;
-        let last = self.last.get_mut(side);
-        let in_step = nonce.filter(|nonce| last.is_none_or(|last| nonce.count.abs_diff(last) <= FURTHEST));
+        let counted = self.counts.get_mut(side);
+        let in_step = nonce.filter(|nonce| counted.is_none_or(|counted| nonce.count.abs_diff(counted.last) <= FURTHEST));
         let Some(nonce) = in_step else {
             // Anybody can send something to an open port: what is one stays one.
             self.broken |= is_candidate;
             return;
         };
         // A nonce is used once, so one that does not count on is a copy, or came late: it is no evidence.
-        if last.is_none_or(|last| nonce.count > last) {
+        if counted.is_none_or(|counted| nonce.count > counted.last) {
             let in_order = self.in_order.get_mut(side);
             *in_order = in_order.saturating_add(1);
         } else if is_candidate {
             self.stale += 1;
             self.broken |= self.stale > MOST_STALE;
         }
-        *last = Some(last.map_or(nonce.count, |last| last.max(nonce.count)));
-        let first = self.first.get_mut(side);
-        *first = Some(first.map_or(nonce.count, |first| first.min(nonce.count)));
-        let seen = self.seen.get_mut(side);
-        *seen = seen.saturating_add(1);
+        counted.get_or_insert(Counted { first: nonce.count, last: nonce.count, seen: 0, recent: 0 }).note(nonce.count);
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::Exchange;
 use crate::{
     cue::Cue,
-    flow::{Data, PerSide, Side},
+    flow::{Data, PerSide, SessionId, Side},
     protocol::Standing,
 };
 
@@ -40,6 +40,8 @@ pub struct Facts {
     pub correlation_id: Option<[u8; 16]>,
     /// SHA-256 of the cookie from the TCP session.
     pub cookie_hash: Option<[u8; 32]>,
+    /// The only session over TCP that the client had with the server when it opened this one; `None` where it had none or several.
+    pub tcp_session: Option<SessionId>,
 }
 
 /// A version of the transport (§2.2.2.9).
@@ -102,6 +104,11 @@ impl RdpUdp {
     /// Who opens with this datagram, where it is one. An answer alone is too little to name a session by.
     pub(super) fn begun_by(bytes: &[u8]) -> Option<Side> {
         Opening::of(bytes).map(|opening| opening.sender).filter(|sender| *sender == Side::Client)
+    }
+
+    /// The session over TCP that this one belongs to, where that is known.
+    pub const fn belongs_to(&mut self, session: Option<SessionId>) {
+        self.facts.tcp_session = session;
     }
 
     pub(super) const fn standing(&self) -> Standing {

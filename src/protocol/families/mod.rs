@@ -1,5 +1,5 @@
 //! Products for remote access, IP-KVMs and VPN carriers, recognised by what they say first: the name that a client asks for in
-//! TLS, the application protocol that it offers, or first bytes of their own. What those are, and how each is known, is data:
+//! TLS, QUIC or DTLS, the application protocol that it offers, or first bytes of their own. What those are, and how each is known, is data:
 //! `families.toml`.
 //!
 //! *Known*: that the client asked for such a host, or spoke such a protocol, and to whom. *Not known*: who controls whom, and what is
@@ -142,7 +142,8 @@ impl Families {
     }
 }
 
-fn mark_of(offer: &Offer<'_>) -> Option<&'static Mark> {
+/// The mark that an offer in TLS, QUIC or DTLS shows.
+pub(super) fn mark_of(offer: &Offer<'_>) -> Option<&'static Mark> {
     let alpn = offer.alpn().find_map(|alpn| TABLE.alpn(alpn));
     alpn.or_else(|| TABLE.server_name(offer.server_name?))
 }

@@ -1,5 +1,6 @@
 //! ClientHello and ServerHello (RFC 8446 §4.1, 5246 §7.4.1).
 
+use super::Facts;
 use crate::protocol::bytes::Bytes;
 
 pub(super) const CLIENT_HELLO: u8 = 1;
@@ -73,6 +74,27 @@ impl<'a> Offer<'a> {
         offer
     }
 
+    /// Of the beginning of a message itself, its four-byte header first; that of DTLS has a cookie in it (RFC 6347 §4.2.1).
+    pub(in crate::protocol) fn of_message(bytes: &'a [u8], has_cookie: bool) -> Self {
+        let mut offer = Self::default();
+        let mut message = Bytes(bytes);
+        let len = if message.u8() == Some(CLIENT_HELLO) { message.u24() } else { None };
+        let is_all_there = len.map_or(!bytes.is_empty(), |len| message.0.len() >= len as usize);
+        let read = message.take(2 + 32).and_then(|_| offer.read_lists(message, has_cookie));
+        offer.whole = read.is_some() || is_all_there;
+        offer
+    }
+
+    /// What of it is kept.
+    pub(in crate::protocol) fn facts(&self) -> Facts {
+        let kept = |name: &[u8]| name.iter().take(MAX_NAME).copied().collect();
+        Facts {
+            server_name: self.server_name.map(kept),
+            alpn: self.alpn().take(MAX_NAMES).map(kept).collect(),
+            ..Facts::default()
+        }
+    }
+
     /// Whether the record that the bytes begin with holds all of its message, and was seen to the end of that.
     fn is_all_there(bytes: &[u8]) -> bool {
         let Some(&[_, _, _, record0, record1, _, len0, len1, len2]) = bytes.first_chunk() else { return false };
@@ -88,7 +110,14 @@ impl<'a> Offer<'a> {
 
     fn read(&mut self, mut rest: Bytes<'a>) -> Option<()> {
         rest.take(5 + 4 + 2 + 32)?; // heads of record and message, version, random
+        self.read_lists(rest, false)
+    }
+
+    fn read_lists(&mut self, mut rest: Bytes<'a>, has_cookie: bool) -> Option<()> {
         rest.part8()?; // session identifier
+        if has_cookie {
+            rest.part8()?;
+        }
         rest.part16()?; // cipher suites
         rest.part8()?; // compression methods
         let mut left = usize::from(rest.u16()?);
