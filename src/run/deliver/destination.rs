@@ -15,6 +15,9 @@ use crate::output::alert::{Header, Payload, Style};
 /// What was sent in so many seconds is sent again after a break, unless told otherwise.
 const RESEND: Duration = Duration::from_secs(30);
 
+/// The same over RELP: the receiver said that it has it, and needs only the time to write it down.
+const RESEND_CONFIRMED: Duration = Duration::from_secs(1);
+
 /// A destination, and those that stand in for it.
 #[derive(Clone, Debug)]
 pub struct Destination {
@@ -270,7 +273,7 @@ impl Target {
         } else {
             Way::Stream { addresses, tls: is_encrypted.then(|| options.tls(host)).transpose()?, framing }
         };
-        let resend = options.resend.map_or(Ok(RESEND), seconds)?;
+        let resend = options.resend.map_or(Ok(if framing == Framing::Relp { RESEND_CONFIRMED } else { RESEND }), seconds)?;
         Ok(Self { name: address.to_owned(), way, style: options.style(Header::Rfc5424)?, resend })
     }
 }
@@ -348,6 +351,7 @@ mod tests {
         };
         assert_eq!((addresses, framing), (vec!["127.0.0.1:5140".parse().unwrap()], Framing::Newline));
         assert_eq!(target("tcp://127.0.0.1").resend, RESEND);
+        assert_eq!((target("relp://127.0.0.1").resend, target("relp://127.0.0.1?resend=30s").resend), (RESEND_CONFIRMED, RESEND));
         assert_eq!(target("tcp://127.0.0.1?resend=2s").resend, Duration::from_secs(2));
         assert!(matches!(target("udp://[::1]").way, Way::Udp(addresses) if addresses == ["[::1]:514".parse().unwrap()]));
         assert_eq!(target("unix:/dev/log").style.header, Header::Local);
