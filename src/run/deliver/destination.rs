@@ -1,5 +1,7 @@
 //! Where alerts are to go, as it is typed: `tls://siem.example:6514?ca=/etc/keywitness/ca.pem&format=cef`.
 
+mod bus;
+
 use std::{
     net::{SocketAddr, ToSocketAddrs},
     path::PathBuf,
@@ -9,6 +11,7 @@ use std::{
 
 use rustls::{ClientConfig, pki_types::ServerName};
 
+pub use self::bus::Bus;
 use super::tls;
 use crate::output::alert::{Header, Payload, Style};
 
@@ -58,6 +61,8 @@ pub enum Way {
     Local(PathBuf),
     /// Requests to a web server.
     Web(Web),
+    /// Messages to a subject of NATS.
+    Bus(Bus),
 }
 
 /// A web address that alerts are posted to.
@@ -143,7 +148,9 @@ impl Destination {
     /// TCP ports that are connected to.
     pub fn ports(&self) -> impl Iterator<Item = u16> {
         self.targets.iter().flat_map(|target| match &target.way {
-            Way::Stream { addresses, .. } | Way::Web(Web { addresses, .. }) => addresses.iter().map(SocketAddr::port).collect(),
+            Way::Stream { addresses, .. } | Way::Web(Web { addresses, .. }) | Way::Bus(Bus { addresses, .. }) => {
+                addresses.iter().map(SocketAddr::port).collect()
+            }
             Way::Udp(_) | Way::Local(_) => Vec::new(),
         })
     }
@@ -167,6 +174,7 @@ struct Options<'a> {
     cert: Option<&'a str>,
     key: Option<&'a str>,
     name: Option<&'a str>,
+    login: Option<&'a str>,
 }
 
 impl<'a> Options<'a> {
@@ -184,6 +192,7 @@ impl<'a> Options<'a> {
                 "cert" => &mut options.cert,
                 "key" => &mut options.key,
                 "name" => &mut options.name,
+                "login" => &mut options.login,
                 _ => return Err(format!("there is no option {name}")),
             };
             if place.replace(value).is_some() {
@@ -215,6 +224,16 @@ impl<'a> Options<'a> {
         Ok(Style { header, payload, facility: facility.map_err(|error| format!("facility: {error}"))? })
     }
 
+    /// What is posted or published.
+    fn body(&self) -> Result<WebBody, String> {
+        match self.format {
+            None | Some("record") => Ok(WebBody::Record),
+            Some("ecs") => Ok(WebBody::Payload(Payload::Ecs)),
+            Some("ocsf") => Ok(WebBody::Payload(Payload::Ocsf)),
+            Some(other) => Err(format!("format: \"{other}\" is not one of record, ecs, ocsf")),
+        }
+    }
+
     fn tls(&self, host: &str) -> Result<Tls, String> {
         let ca = self.ca.ok_or("ca=FILE is missing: who may say that it is the right server")?;
         let config = tls::client(ca, self.cert, self.key)?;
@@ -228,6 +247,10 @@ impl Target {
     fn parse(text: &str) -> Result<Self, DestinationError> {
         let (address, options) = text.split_once('?').unwrap_or((text, ""));
         let options = Options::parse(options)?;
+        if let Some((scheme @ ("nats" | "nats+tls"), place)) = address.split_once("://") {
+            return Self::bus(scheme, place, &options);
+        }
+        options.refuse(address.split(':').next().unwrap_or_default(), &[("login", options.login)])?;
         let of_tls = [("ca", options.ca), ("cert", options.cert), ("key", options.key), ("name", options.name)];
         let of_streams = [("framing", options.framing), ("resend", options.resend)];
         if let Some(path) = address.strip_prefix("unix:") {
@@ -248,7 +271,12 @@ impl Target {
             "tcp" => 601,
             "tls" => 6514,
             "relp" | "relp+tls" => 2514,
-            _ => return Err(format!("\"{scheme}\" is not one of udp, tcp, tls, relp, relp+tls, http, https, unix").into()),
+            _ => {
+                return Err(format!(
+                    "\"{scheme}\" is not one of udp, tcp, tls, relp, relp+tls, nats, nats+tls, http, https, unix"
+                )
+                .into());
+            }
         };
         let (host, port) = host_and_port(place, port)?;
         let unknown = |error| DestinationError::Unknown(format!("{host}: {error}"));
@@ -273,7 +301,8 @@ impl Target {
         } else {
             Way::Stream { addresses, tls: is_encrypted.then(|| options.tls(host)).transpose()?, framing }
         };
-        let resend = options.resend.map_or(Ok(if framing == Framing::Relp { RESEND_CONFIRMED } else { RESEND }), seconds)?;
+        let resend =
+            options.resend.map_or_else(|| Ok(if framing == Framing::Relp { RESEND_CONFIRMED } else { RESEND }), seconds)?;
         Ok(Self { name: address.to_owned(), way, style: options.style(Header::Rfc5424)?, resend })
     }
 }
@@ -300,12 +329,7 @@ impl Target {
         if !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte)) {
             return Err(format!("\"{host}\" is no host").into());
         }
-        let body = match options.format {
-            None | Some("record") => WebBody::Record,
-            Some("ecs") => WebBody::Payload(Payload::Ecs),
-            Some("ocsf") => WebBody::Payload(Payload::Ocsf),
-            Some(other) => return Err(format!("format: \"{other}\" is not one of record, ecs, ocsf").into()),
-        };
+        let body = options.body()?;
         let unknown = |error| DestinationError::Unknown(format!("{host}: {error}"));
         let addresses: Vec<SocketAddr> = (host, port).to_socket_addrs().map_err(unknown)?.collect();
         let tls = (scheme == "https").then(|| options.tls(host)).transpose()?;
