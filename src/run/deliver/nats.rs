@@ -265,7 +265,7 @@ mod tests {
         for record in [70, 71, 72] {
             nats.send(record, "ab-0\r\nX: y", b"{}", &mut out);
         }
-        let first = b"HPUB alerts _INBOX.x.1 36 38\r\nNATS/1.0\r\nNats-Msg-Id: ab-0Xy\r\n\r\n{}\r\n";
+        let first = b"HPUB alerts _INBOX.x.1 33 35\r\nNATS/1.0\r\nNats-Msg-Id: ab-0Xy\r\n\r\n{}\r\n";
         assert!(out.starts_with(first), "{}", String::from_utf8_lossy(&out));
         nats
     }
@@ -273,7 +273,7 @@ mod tests {
     /// Answers to the third, the first and the second; one says that it was there already. And between them a question.
     const ANSWERS: &[u8] =
         b"MSG _INBOX.x.3 1 23\r\n{\"stream\":\"A\", \"seq\":3}\r\nPING\r\nMSG _INBOX.x.1 1 23\r\n{\"stream\":\"A\", \
-        \"seq\":1}\r\nHMSG _INBOX.x.2 1 12 52\r\nNATS/1.0\r\n\r\n{\"stream\":\"A\", \"seq\":2, \"duplicate\": true}\r\n";
+        \"seq\":1}\r\nHMSG _INBOX.x.2 1 12 54\r\nNATS/1.0\r\n\r\n{\"stream\":\"A\", \"seq\":2, \"duplicate\": true}\r\n";
 
     #[test]
     fn any_cut_of_the_answers_says_the_same() {
@@ -292,7 +292,7 @@ mod tests {
         for (bytes, error) in [
             (&b"HMSG _INBOX.x.1 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n"[..], NatsError::NoStream("alerts".to_owned())),
             (b"MSG _INBOX.x.1 1 2\r\n{}\r\n", NatsError::NoStream("alerts".to_owned())),
-            (b"MSG _INBOX.x.1 1 33\r\n{\"error\":{\"description\":\"it's so\"}}\r\n", NatsError::NotKept("it's so".to_owned())),
+            (b"MSG _INBOX.x.1 1 35\r\n{\"error\":{\"description\":\"it's so\"}}\r\n", NatsError::NotKept("it's so".to_owned())),
             (b"-ERR 'Authorization Violation'\r\n", NatsError::Refused("'Authorization Violation'".to_owned())),
             (b"HTTP/1.1 400 Bad Request\r\n", NatsError::Garbage),
             (b"MSG _INBOX.x.1 1 99999999\r\n", NatsError::Garbage),
