@@ -4,6 +4,7 @@ mod alerts;
 mod limits;
 mod live;
 mod machine;
+mod rotate;
 mod shards;
 
 use std::{path::PathBuf, time::Duration};
@@ -16,6 +17,7 @@ pub use self::{
     limits::LimitArgs,
     live::{CaptureArgs, LiveArgs, StampChoice},
     machine::{DoctorArgs, ReplayArgs},
+    rotate::RotateArgs,
     shards::{CorrelateArgs, Emit, EmitArgs, ShardChoice},
 };
 

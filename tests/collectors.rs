@@ -391,5 +391,5 @@ fn a_million_alerts_arrive_over_tls_at_a_receiver_that_is_killed_every_few_secon
 #[test]
 #[ignore = "takes minutes"]
 fn a_million_alerts_arrive_over_relp_at_a_receiver_that_is_killed_every_few_seconds() {
-    a_million("relp", "?resend=1s", "", RELP);
+    a_million("relp", "", "", RELP);
 }

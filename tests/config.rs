@@ -61,7 +61,7 @@ fn each_mistake_is_told_with_its_line_and_nothing_is_done() {
     let lines: Vec<&str> = run.stderr.lines().collect();
     let expected = [
         (1, "format", "invalid value 'xml' for '--format <FORMAT>' [possible values: table, ndjson, csv]"),
-        (2, "formatt", "keywitness analyze and keywitness live has no option --formatt"),
+        (2, "formatt", "keywitness analyze, live, correlate has no option --formatt"),
         (3, "workers", "invalid value '1000' for '--workers <N>'"),
         (4, "vlan-key", "must be true or false"),
         (7, "ring-size", "invalid value '0' for '--ring-size <MIB>'"),

@@ -10,7 +10,12 @@ mod pcap_file;
 #[expect(dead_code, reason = "runs of other tests need more")]
 mod program;
 
-use std::{fs, os::unix::process::CommandExt, path::Path, thread};
+use std::{
+    fs,
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    thread,
+};
 
 use lab::{Ended, Lab, Sensor, wait_until};
 use pcap_file::{Packet, read};
@@ -406,6 +411,90 @@ fn the_output_file_goes_on_after_a_kill_and_is_opened_again() {
     assert_eq!(live.status, Some(0));
     assert_eq!((of(&lines(&rotated), "session").len(), of(&lines(&rotated), "summary").len()), (2, 0));
     assert_eq!((of(&lines(&file), "session").len(), of(&lines(&file), "summary").len()), (1, 1));
+}
+
+/// The files that were full, oldest first, and the one that is written to.
+fn rotated(file: &Path) -> Vec<PathBuf> {
+    let name = format!("{}.", file.file_name().unwrap().to_str().unwrap());
+    let entries = fs::read_dir(file.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<_> = entries.filter(|path| path.file_name().unwrap().to_str().unwrap().starts_with(&name)).collect();
+    files.sort();
+    files.push(file.to_owned());
+    files
+}
+
+#[test]
+fn a_file_that_is_full_keeps_whole_lines_and_another_begins() {
+    let Some(lab) = Lab::new("rotate") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let (file, config) = (folder.path().join("records"), folder.path().join("keywitness.toml"));
+    lab.pair("out", "tap");
+    // As full as can be without being it, and by a crash without an end of the line.
+    let line = format!("{}\n", json!({"record": "before", "filling": "x".repeat(1_000)}));
+    let before = line.repeat((1 << 20) / line.len());
+    fs::write(&file, before.trim_end()).unwrap();
+    fs::write(&config, "[live]\nrotate-size = 1\n").unwrap();
+    let sensor =
+        lab.sensor(&["-i", "tap", "--format", "ndjson", "--config", config.to_str().unwrap(), "-o", file.to_str().unwrap()]);
+    let send = |sensor: &Sensor, count: usize| {
+        lab.send("out", &read("ssh-yes"));
+        let in_all = || rotated(&file).iter().map(|path| of(&lines(path), "session").len()).sum::<usize>() == count;
+        wait_until(&format!("{count} sessions"), in_all);
+        assert!(sensor.records().is_empty(), "nothing to standard output");
+    };
+    for count in 1.. {
+        send(&sensor, count);
+        if rotated(&file).len() == 2 {
+            break;
+        }
+    }
+    let full = fs::read_to_string(&rotated(&file)[0]).unwrap();
+    assert!(full.starts_with(&before) && full.ends_with("}\n") && full.len() >= 1 << 20, "{} bytes", full.len());
+    assert!(lines(&file).is_empty(), "it was full by what was written last");
+
+    // By time, which is told to a sensor that runs.
+    let so_far = of(&lines(&rotated(&file)[0]), "session").len();
+    fs::write(&config, "[live]\nrotate-every = \"1s\"\n").unwrap();
+    sensor.signal(Signal::HUP);
+    sensor.wait_for_log("was opened again");
+    for count in 1..=3 {
+        send(&sensor, so_far + count);
+        wait_until("another file", || lines(&file).is_empty());
+    }
+    let live = sensor.stop();
+    assert_eq!(live.status, Some(0));
+    let files = rotated(&file);
+    assert!(files.len() >= 4, "{files:?}");
+    for path in &files {
+        let text = fs::read_to_string(path).unwrap();
+        assert!(text.lines().all(|line| serde_json::from_str::<Value>(line).is_ok()) && text.ends_with('\n'), "{path:?}");
+        assert_eq!(of(&lines(path), "summary").len(), usize::from(*path == file));
+    }
+    let told: usize = files.iter().map(|path| of(&lines(path), "session").len()).sum();
+    assert_eq!(told, so_far + 3);
+
+    // What was kept too long goes; what is not ours stays.
+    fs::write(folder.path().join("records.1"), "of logrotate").unwrap();
+    fs::write(&config, "[live]\nrotate-every = \"1s\"\nrotate-keep = 2\n").unwrap();
+    let sensor =
+        lab.sensor(&["-i", "tap", "--format", "ndjson", "--config", config.to_str().unwrap(), "-o", file.to_str().unwrap()]);
+    wait_until("those that are too many to go", || rotated(&file).len() == 4);
+    assert_eq!(sensor.stop().status, Some(0));
+    assert_eq!(fs::read_to_string(folder.path().join("records.1")).unwrap(), "of logrotate");
+}
+
+#[test]
+fn what_cannot_be_rotated_is_said() {
+    let wrong: [(&[&str], &str); 4] = [
+        (&["--rotate-size", "1"], "go with a file"),
+        (&["--rotate-every", "1h", "-o", "-"], "--output is no file"),
+        (&["--rotate-every", "1h", "-o", "/dev/null"], "--output is no file"),
+        (&["--rotate-keep", "3", "-o", "records"], "--rotate-size or --rotate-every when"),
+    ];
+    for (args, part) in wrong {
+        let run = keywitness(["live", "--as-root", "-i", "lo"].iter().chain(args).copied());
+        assert!(run.status == 2 && run.stderr.contains(part), "{args:?}: {}", run.stderr);
+    }
 }
 
 #[test]

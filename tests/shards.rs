@@ -243,3 +243,17 @@ fn what_does_not_go_together_is_refused() {
     assert_eq!(run.status, 2);
     assert!(run.stderr.contains("the observations have none"), "{}", run.stderr);
 }
+
+#[test]
+fn options_may_stand_in_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let files = observe(&folder, &[], 1, &inputs()[..1]);
+    let config = folder.path().join("keywitness.toml");
+    let config_name = config.to_str().unwrap();
+    fs::write(&config, "workers = 2\n[correlate]\nclaims = \"pcaps/claims.toml\"\nformat = \"ndjson\"\n").unwrap();
+    let run = keywitness(["correlate", "--config", config_name, &files[0]]);
+    assert_eq!(results(&run), results(&correlate(&[], &files)));
+    fs::write(&config, "[correlate]\nworkers = 2\n").unwrap();
+    let wrong = keywitness(["correlate", "--config", config_name, &files[0]]);
+    assert!(wrong.status == 2 && wrong.stderr.contains("keywitness correlate has no option --workers"), "{}", wrong.stderr);
+}

@@ -88,6 +88,26 @@ fn what_is_no_record_any_more_is_counted_and_left_out() {
 }
 
 #[test]
+fn a_spool_of_another_format_is_refused_and_stays_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(format!("{:020}.spool", 0));
+    let mut log = open(folder.path());
+    log.append(&[b"an alert".to_vec()]);
+    drop(log);
+    let mut bytes = fs::read(&path).unwrap();
+    let format = bytes.get_mut(7).unwrap();
+    *format = b'2';
+    fs::write(&path, &bytes).unwrap();
+    let status = keywitness(["spool", "status", folder.path().to_str().unwrap()]);
+    let analyze = keywitness(["analyze", "--spool", folder.path().to_str().unwrap(), "pcaps/ssh.pcap"]);
+    for run in [status, analyze] {
+        assert_ne!(run.status, 0);
+        assert!(run.stderr.contains("a spool of format '2', and this version has '1'"), "{}", run.stderr);
+    }
+    assert_eq!(fs::read(&path).unwrap(), bytes);
+}
+
+#[test]
 fn one_process_writes() {
     let folder = tempfile::tempdir().unwrap();
     let log = open(folder.path());

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
-use super::{AlertArgs, ClaimsArgs, KeystrokeChoice, LimitArgs, OutputFormat};
+use super::{AlertArgs, ClaimsArgs, KeystrokeChoice, LimitArgs, OutputFormat, RotateArgs};
 
 /// Arguments of `live`.
 #[derive(Debug, Args)]
@@ -70,6 +70,10 @@ pub struct LiveArgs {
     /// Add results to a file instead of writing them to standard output. It is opened again on SIGHUP, for logrotate.
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+
+    /// How long that file becomes.
+    #[command(flatten)]
+    pub rotate: RotateArgs,
 
     /// Report a session that goes on after this time and each time again, if a packet of it came: NDJSON records of state `open`.
     /// A number with its unit (30s, 5m, 2h), at least a second; 0 for at its end only.

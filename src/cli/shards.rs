@@ -57,6 +57,11 @@ pub struct CorrelateArgs {
     #[arg(value_name = "FILE", default_value = "-")]
     pub inputs: Vec<PathBuf>,
 
+    /// Options from a file: TOML with the long options as keys (`claims = "claims.toml"`), those of one command in a table of its
+    /// name. What is typed wins.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
     /// Who claims to be where (TOML or CSV). Without it sessions are not judged.
     #[arg(long, value_name = "FILE")]
     pub claims: Option<PathBuf>,

@@ -44,7 +44,7 @@ impl CorrelateConfig {
         if args.format == OutputFormat::Csv && args.keystrokes.is_some() {
             return Err(ConfigError::keystrokes_in_csv());
         }
-        let read = args.inputs.iter().chain(&args.claims).chain(&args.around.leases);
+        let read = args.inputs.iter().chain(&args.config).chain(&args.claims).chain(&args.around.leases);
         check_output(args.output.as_deref(), read)?;
         if args.claims.is_none() && (args.around.leases.is_some() || args.around.sensor.is_some()) {
             return Err(ConfigError::NoClaims);

@@ -22,7 +22,7 @@ use crate::{
 const MAX_FILE: u64 = 1 << 20;
 
 /// Commands that take `--config`; each may have a table of its own in the file.
-const COMMANDS: [&str; 2] = ["analyze", "live"];
+const COMMANDS: [&str; 3] = ["analyze", "live", "correlate"];
 
 /// Why a command line is none.
 #[derive(Debug)]
@@ -123,7 +123,7 @@ impl Reader<'_> {
         }
         match checked {
             None => {
-                let message = format!("keywitness {} has no option --{name}", commands.join(" and keywitness "));
+                let message = format!("keywitness {} has no option --{name}", commands.join(", "));
                 self.tell(key.span().start, name, message);
             }
             Some((_, Err(message))) => self.tell(value.span().start, name, message),

@@ -1,10 +1,15 @@
 //! A `live` run.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{ConfigError, check_output, read_claims, read_key, span};
 use crate::{
-    cli::{AlertArgs, CaptureArgs, KeystrokeChoice, LimitArgs, LiveArgs, OutputFormat},
+    cli::{AlertArgs, CaptureArgs, KeystrokeChoice, LimitArgs, LiveArgs, OutputFormat, RotateArgs},
     judge::claim::Claims,
     pseudonym::Pseudonyms,
     time::Span,
@@ -58,6 +63,8 @@ pub struct LiveConfig {
     pub format: OutputFormat,
     /// Where to; `None` for standard output.
     pub output: Option<PathBuf>,
+    /// How long that file becomes.
+    pub rotate: RotateArgs,
     /// Whether to colour the table.
     pub color: bool,
     /// Which keystrokes to write; `None` for none.
@@ -89,6 +96,7 @@ impl LiveConfig {
             return Err(ConfigError::NoClaims);
         }
         check_output(args.output.as_deref(), args.claims.iter().chain(&args.around.leases).chain(&args.pseudonymize))?;
+        check_rotation(&args.rotate, args.output.as_deref())?;
         let mut interfaces: Vec<String> = Vec::new();
         for interface in args.interfaces {
             if interfaces.contains(&interface) {
@@ -118,6 +126,7 @@ impl LiveConfig {
             alerts: args.alerts,
             format: args.format,
             output: args.output.filter(|path| path.as_os_str() != "-"),
+            rotate: args.rotate,
             color: is_terminal && !no_color,
             keystrokes: args.keystrokes,
             pseudonyms: args.pseudonymize.as_deref().map(read_key).transpose()?.map(Arc::new),
@@ -154,5 +163,22 @@ impl LiveConfig {
             ("--user", self.user != new.user),
         ];
         differ.into_iter().filter_map(|(option, differs)| differs.then_some(option)).collect()
+    }
+}
+
+/// What is rotated is a file, and something says when.
+fn check_rotation(rotate: &RotateArgs, output: Option<&Path>) -> Result<(), ConfigError> {
+    let told = |text: &str| Err(ConfigError::Usage(text.to_owned()));
+    match output {
+        _ if !rotate.is_asked_for() && rotate.rotate_keep > 0 => {
+            told("--rotate-keep: says how many, and --rotate-size or --rotate-every when")
+        }
+        None if rotate.is_asked_for() => told("--rotate-size and --rotate-every go with a file: --output FILE"),
+        Some(path)
+            if rotate.is_asked_for() && (path.as_os_str() == "-" || fs::metadata(path).is_ok_and(|found| !found.is_file())) =>
+        {
+            told("--rotate-size and --rotate-every: --output is no file")
+        }
+        _ => Ok(()),
     }
 }

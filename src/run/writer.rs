@@ -151,6 +151,11 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
+    /// Writes on to what this gives, if anything, and whether that is new; what was to be written still goes to the old one.
+    pub(super) fn begin_next(&mut self, next: impl FnOnce(&mut W) -> Option<(W, bool)>) -> io::Result<()> {
+        next(&mut self.out).map_or(Ok(()), |(out, is_new)| self.redirect(out, is_new))
+    }
+
     /// Says whether the file that is written to holds nothing yet.
     pub(super) fn begin_file(&mut self, is_new: bool) {
         self.format.begin_file(is_new);

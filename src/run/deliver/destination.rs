@@ -1,5 +1,7 @@
 //! Where alerts are to go, as it is typed: `tls://siem.example:6514?ca=/etc/keywitness/ca.pem&format=cef`.
 
+mod bus;
+
 use std::{
     net::{SocketAddr, ToSocketAddrs},
     path::PathBuf,
@@ -9,11 +11,15 @@ use std::{
 
 use rustls::{ClientConfig, pki_types::ServerName};
 
+pub use self::bus::Bus;
 use super::tls;
 use crate::output::alert::{Header, Payload, Style};
 
 /// What was sent in so many seconds is sent again after a break, unless told otherwise.
 const RESEND: Duration = Duration::from_secs(30);
+
+/// The same over RELP: the receiver said that it has it, and needs only the time to write it down.
+const RESEND_CONFIRMED: Duration = Duration::from_secs(1);
 
 /// A destination, and those that stand in for it.
 #[derive(Clone, Debug)]
@@ -55,6 +61,8 @@ pub enum Way {
     Local(PathBuf),
     /// Requests to a web server.
     Web(Web),
+    /// Messages to a subject of NATS.
+    Bus(Bus),
 }
 
 /// A web address that alerts are posted to.
@@ -140,7 +148,9 @@ impl Destination {
     /// TCP ports that are connected to.
     pub fn ports(&self) -> impl Iterator<Item = u16> {
         self.targets.iter().flat_map(|target| match &target.way {
-            Way::Stream { addresses, .. } | Way::Web(Web { addresses, .. }) => addresses.iter().map(SocketAddr::port).collect(),
+            Way::Stream { addresses, .. } | Way::Web(Web { addresses, .. }) | Way::Bus(Bus { addresses, .. }) => {
+                addresses.iter().map(SocketAddr::port).collect()
+            }
             Way::Udp(_) | Way::Local(_) => Vec::new(),
         })
     }
@@ -164,6 +174,7 @@ struct Options<'a> {
     cert: Option<&'a str>,
     key: Option<&'a str>,
     name: Option<&'a str>,
+    login: Option<&'a str>,
 }
 
 impl<'a> Options<'a> {
@@ -181,6 +192,7 @@ impl<'a> Options<'a> {
                 "cert" => &mut options.cert,
                 "key" => &mut options.key,
                 "name" => &mut options.name,
+                "login" => &mut options.login,
                 _ => return Err(format!("there is no option {name}")),
             };
             if place.replace(value).is_some() {
@@ -212,6 +224,16 @@ impl<'a> Options<'a> {
         Ok(Style { header, payload, facility: facility.map_err(|error| format!("facility: {error}"))? })
     }
 
+    /// What is posted or published.
+    fn body(&self) -> Result<WebBody, String> {
+        match self.format {
+            None | Some("record") => Ok(WebBody::Record),
+            Some("ecs") => Ok(WebBody::Payload(Payload::Ecs)),
+            Some("ocsf") => Ok(WebBody::Payload(Payload::Ocsf)),
+            Some(other) => Err(format!("format: \"{other}\" is not one of record, ecs, ocsf")),
+        }
+    }
+
     fn tls(&self, host: &str) -> Result<Tls, String> {
         let ca = self.ca.ok_or("ca=FILE is missing: who may say that it is the right server")?;
         let config = tls::client(ca, self.cert, self.key)?;
@@ -225,6 +247,10 @@ impl Target {
     fn parse(text: &str) -> Result<Self, DestinationError> {
         let (address, options) = text.split_once('?').unwrap_or((text, ""));
         let options = Options::parse(options)?;
+        if let Some((scheme @ ("nats" | "nats+tls"), place)) = address.split_once("://") {
+            return Self::bus(scheme, place, &options);
+        }
+        options.refuse(address.split(':').next().unwrap_or_default(), &[("login", options.login)])?;
         let of_tls = [("ca", options.ca), ("cert", options.cert), ("key", options.key), ("name", options.name)];
         let of_streams = [("framing", options.framing), ("resend", options.resend)];
         if let Some(path) = address.strip_prefix("unix:") {
@@ -245,7 +271,12 @@ impl Target {
             "tcp" => 601,
             "tls" => 6514,
             "relp" | "relp+tls" => 2514,
-            _ => return Err(format!("\"{scheme}\" is not one of udp, tcp, tls, relp, relp+tls, http, https, unix").into()),
+            _ => {
+                return Err(format!(
+                    "\"{scheme}\" is not one of udp, tcp, tls, relp, relp+tls, nats, nats+tls, http, https, unix"
+                )
+                .into());
+            }
         };
         let (host, port) = host_and_port(place, port)?;
         let unknown = |error| DestinationError::Unknown(format!("{host}: {error}"));
@@ -270,7 +301,8 @@ impl Target {
         } else {
             Way::Stream { addresses, tls: is_encrypted.then(|| options.tls(host)).transpose()?, framing }
         };
-        let resend = options.resend.map_or(Ok(RESEND), seconds)?;
+        let resend =
+            options.resend.map_or_else(|| Ok(if framing == Framing::Relp { RESEND_CONFIRMED } else { RESEND }), seconds)?;
         Ok(Self { name: address.to_owned(), way, style: options.style(Header::Rfc5424)?, resend })
     }
 }
@@ -297,12 +329,7 @@ impl Target {
         if !host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_:".contains(&byte)) {
             return Err(format!("\"{host}\" is no host").into());
         }
-        let body = match options.format {
-            None | Some("record") => WebBody::Record,
-            Some("ecs") => WebBody::Payload(Payload::Ecs),
-            Some("ocsf") => WebBody::Payload(Payload::Ocsf),
-            Some(other) => return Err(format!("format: \"{other}\" is not one of record, ecs, ocsf").into()),
-        };
+        let body = options.body()?;
         let unknown = |error| DestinationError::Unknown(format!("{host}: {error}"));
         let addresses: Vec<SocketAddr> = (host, port).to_socket_addrs().map_err(unknown)?.collect();
         let tls = (scheme == "https").then(|| options.tls(host)).transpose()?;
@@ -348,6 +375,7 @@ mod tests {
         };
         assert_eq!((addresses, framing), (vec!["127.0.0.1:5140".parse().unwrap()], Framing::Newline));
         assert_eq!(target("tcp://127.0.0.1").resend, RESEND);
+        assert_eq!((target("relp://127.0.0.1").resend, target("relp://127.0.0.1?resend=30s").resend), (RESEND_CONFIRMED, RESEND));
         assert_eq!(target("tcp://127.0.0.1?resend=2s").resend, Duration::from_secs(2));
         assert!(matches!(target("udp://[::1]").way, Way::Udp(addresses) if addresses == ["[::1]:514".parse().unwrap()]));
         assert_eq!(target("unix:/dev/log").style.header, Header::Local);

@@ -19,7 +19,7 @@ use rustix::{
 };
 use rustls::{ClientConnection, StreamOwned};
 
-use super::destination::{Tls, Way, Web};
+use super::destination::{Bus, Tls, Way, Web};
 
 /// For a connection, and for the handshake of TLS.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -32,6 +32,9 @@ const READ: Duration = Duration::from_millis(20);
 
 /// A receiver that takes nothing for so long, in milliseconds, is given up.
 const STALLED: u32 = 60_000;
+
+/// The longest greeting of a NATS server, in bytes.
+const LONGEST_GREETING: usize = 64 << 10;
 
 /// One message a datagram, or a stream of bytes.
 #[derive(Debug)]
@@ -65,6 +68,12 @@ impl Link {
         match way {
             Way::Udp(addresses) => first(addresses, udp).map(Self::Udp),
             Way::Local(path) => local(path),
+            Way::Bus(Bus { addresses, tls: Some(tls), .. }) => {
+                let mut stream = first(addresses, tcp)?;
+                greeting(&mut stream)?;
+                Ok(Self::Stream(Stream::Tls(Box::new(encrypt(stream, tls)?))))
+            }
+            Way::Bus(Bus { addresses, tls: None, .. }) => first(addresses, tcp).map(|stream| Self::Stream(Stream::Tcp(stream))),
             Way::Stream { addresses, tls, .. } | Way::Web(Web { addresses, tls, .. }) => {
                 let stream = first(addresses, tcp)?;
                 Ok(Self::Stream(match tls {
@@ -104,6 +113,20 @@ fn tcp(address: &SocketAddr) -> io::Result<TcpStream> {
     stream.set_write_timeout(Some(WRITE))?;
     stream.set_read_timeout(Some(READ))?;
     Ok(stream)
+}
+
+/// What a NATS server says in clear before TLS begins: one line, of which nothing is believed. Not a byte more is read.
+fn greeting(stream: &mut TcpStream) -> io::Result<()> {
+    let (mut byte, mut length) = ([0], 0);
+    stream.set_read_timeout(Some(CONNECT))?;
+    while byte != *b"\n" {
+        stream.read_exact(&mut byte)?;
+        length += 1;
+        if length > LONGEST_GREETING {
+            return Err(io::Error::other("what the server sent is no NATS"));
+        }
+    }
+    Ok(())
 }
 
 /// Shakes hands; nothing is sent before the server has shown who it is.

@@ -1,5 +1,6 @@
 //! The thread of one destination.
 
+mod bus;
 mod web;
 
 use std::{
@@ -153,6 +154,7 @@ impl Worker {
             (Link::Stream(stream), Way::Stream { framing: Framing::Relp, .. }) => self.relp(target, stream),
             (Link::Stream(stream), Way::Stream { framing, .. }) => self.stream(target, stream, *framing),
             (Link::Stream(stream), Way::Web(web)) => self.web(target, web, stream),
+            (Link::Stream(stream), Way::Bus(bus)) => self.bus(target, bus, stream),
             (Link::Stream(stream), _) => self.stream(target, stream, Framing::Newline),
         };
         over.unwrap_or_else(|over| over)

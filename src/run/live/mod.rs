@@ -5,6 +5,7 @@
 
 mod audit;
 mod confined;
+mod rotation;
 mod signals;
 mod sink;
 mod stage;
@@ -21,6 +22,7 @@ use tracing::{error, info, warn};
 
 use self::{
     audit::Audit,
+    rotation::Rotation,
     signals::Signals,
     sink::Sink,
     stage::{Setup, Stage},
@@ -119,6 +121,7 @@ pub(super) fn live(
         standing: Standing::begin(counters, health, service, endpoint)
             .map_err(|error| Failure::Input(format!("--metrics and watchdog: {error}")))?,
         audit,
+        rotation: config.rotate.into(),
     };
     let outcome = sensor.run(&signals, capturing, &mut config).and_then(|()| sensor.finish(&config, started));
     match config.output {
@@ -134,6 +137,7 @@ struct Sensor {
     writer: Writer<Sink>,
     standing: Standing,
     audit: Audit,
+    rotation: Rotation,
 }
 
 impl Sensor {
@@ -154,6 +158,7 @@ impl Sensor {
             let received = self.stage.receive(LONGEST_WAIT);
             self.handle()?;
             self.writer.flush_after(WRITE_AFTER)?;
+            self.writer.begin_next(|sink| sink.next(&self.rotation))?;
             self.writer.tidy();
             self.standing.round();
             if received == Received::End {
@@ -224,6 +229,7 @@ impl Sensor {
         self.correlator.learn(new.learning);
         config.files = new.files;
         config.output = new.output;
+        self.rotation = new.rotate.into();
     }
 
     /// Ends all sessions and writes the summary.

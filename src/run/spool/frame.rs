@@ -4,6 +4,13 @@
 /// What a segment begins with.
 pub(super) const MAGIC: [u8; 8] = *b"KWSPOOL1";
 
+/// The format that a segment says it has, where it is another: the last byte of the eight.
+pub(super) fn other_format(beginning: [u8; 8]) -> Option<u8> {
+    let [name @ .., format] = beginning;
+    let [ours @ .., _] = MAGIC;
+    (name == ours && beginning != MAGIC).then_some(format)
+}
+
 /// Bytes in front of a record.
 pub(super) const HEAD: usize = 16;
 

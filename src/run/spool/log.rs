@@ -13,7 +13,7 @@ use std::{
 use rustix::fs::{FlockOperation, flock};
 use tracing::{error, warn};
 
-use super::{Limits, Losses, Progress, SpoolError, frame, segment_path, segments};
+use super::{Limits, Losses, Progress, SpoolError, frame, refuse_other_formats, segment_path, segments};
 
 /// See the [module's documentation](super).
 #[derive(Debug)]
@@ -78,6 +78,7 @@ impl Log {
         })?;
         let mut losses = Losses::read(folder);
         let bases = segments(folder).map_err(told())?;
+        refuse_other_formats(folder, &bases)?;
         let (base, older) = bases.split_last().map_or((0, Vec::new()), |(last, older)| (*last, older.to_vec()));
         let (file, bytes, next, cut_bytes) = mend(&segment_path(folder, base), base).map_err(told())?;
         losses.cut_bytes += cut_bytes;

@@ -26,7 +26,7 @@ mod tell;
 
 use std::{
     fs::{self, File, OpenOptions},
-    io::{self, Write},
+    io::{self, Read, Write},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Condvar, Mutex, PoisonError},
@@ -66,6 +66,17 @@ pub enum SpoolError {
     /// Another process has it.
     #[error("{}: another keywitness writes to it", .0.display())]
     Busy(PathBuf),
+    /// It was written by a version of the program whose spools have another format.
+    #[error(
+        "{}: a spool of format '{}', and this version has '{}': let the version that wrote it deliver what is in it, or take another folder",
+        path.display(), format.escape_ascii(), frame::MAGIC.last().copied().unwrap_or_default().escape_ascii()
+    )]
+    Format {
+        /// The segment.
+        path: PathBuf,
+        /// Its format.
+        format: u8,
+    },
     /// The system says no.
     #[error("{}: {source}", path.display())]
     System {
@@ -137,6 +148,18 @@ fn segments(folder: &Path) -> io::Result<Vec<u64>> {
     }
     bases.sort_unstable();
     Ok(bases)
+}
+
+/// Refuses segments of another format: what is in them is no crash's, and is not ours to cut off.
+fn refuse_other_formats(folder: &Path, bases: &[u64]) -> Result<(), SpoolError> {
+    for path in bases.iter().map(|base| segment_path(folder, *base)) {
+        let mut beginning = [0; frame::MAGIC.len()];
+        let read = File::open(&path).and_then(|mut file| file.read_exact(&mut beginning));
+        if let (Ok(()), Some(format)) = (read, frame::other_format(beginning)) {
+            return Err(SpoolError::Format { path, format });
+        }
+    }
+    Ok(())
 }
 
 fn segment_path(folder: &Path, base: u64) -> PathBuf {

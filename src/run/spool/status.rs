@@ -6,7 +6,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{Cursor, Losses, SpoolError, frame, segment_path, segments};
+use super::{Cursor, Losses, SpoolError, frame, refuse_other_formats, segment_path, segments};
 use crate::output::spool::{Destination, Lost, Spool};
 
 /// Reads a folder; nothing is changed.
@@ -16,6 +16,7 @@ use crate::output::spool::{Destination, Lost, Spool};
 pub(super) fn read(folder: &Path) -> Result<Spool, SpoolError> {
     let told = || SpoolError::at(folder);
     let bases = segments(folder).map_err(told())?;
+    refuse_other_formats(folder, &bases)?;
     let (mut bytes, mut oldest_written) = (0, None);
     for base in &bases {
         // One that is dropped while we look is none.

@@ -37,7 +37,8 @@ impl Worker {
     pub(super) fn web(&mut self, target: &Target, web: &Web, first: Stream) -> Result<Over, Over> {
         let (mut stream, mut is_reached) = (Some(first), false);
         loop {
-            let Some((number, request)) = self.next_request(target, web)? else {
+            let next = self.next_body(target, web.body)?.map(|(number, key, body)| (number, request(web, &key, &body)));
+            let Some((number, request)) = next else {
                 // What could not be read is behind us too.
                 self.confirm(self.reader.position());
                 if self.end.deadline().is_some() {
@@ -75,16 +76,16 @@ impl Worker {
         }
     }
 
-    /// The next alert as a request.
-    fn next_request(&mut self, target: &Target, web: &Web) -> Result<Option<(u64, Vec<u8>)>, Over> {
+    /// The next alert with its number, its delivery key and what is said of it.
+    pub(super) fn next_body(&mut self, target: &Target, body: WebBody) -> Result<Option<(u64, String, Vec<u8>)>, Over> {
         while let Some(Record { number, bytes }) = self.reader.next(self.standing.end())? {
             match Alert::parse(&bytes) {
                 Ok(alert) => {
-                    let body = match web.body {
+                    let body = match body {
                         WebBody::Record => bytes,
                         WebBody::Payload(payload) => alert.body(payload).into_bytes(),
                     };
-                    return Ok(Some((number, request(web, &alert.key(), &body))));
+                    return Ok(Some((number, alert.key(), body)));
                 }
                 Err(problem) => tracing::warn!("alerts to {}: number {number} in the spool is left out: {problem}", target.name),
             }
