@@ -91,6 +91,8 @@ pub enum IdentifiedBy {
     Signature,
     /// The port alone: its beginning was not captured.
     Port,
+    /// Somebody types into it; its protocol is not known.
+    Behaviour,
 }
 
 /// Everything that an engine knows of a session, or of a flow that is none.

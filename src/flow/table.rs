@@ -90,6 +90,8 @@ pub struct Flow<T> {
     pub life: Life,
     /// Which sides have sent anything.
     pub seen: PerSide<bool>,
+    /// Segments that may have been keys, as far as anybody counted.
+    pub beats: u16,
     /// Time of the last frame.
     pub last_time: Timestamp,
     /// What the later stages keep.
@@ -127,6 +129,7 @@ impl<T: Attached> Flow<T> {
             midstream,
             life: Life::Open,
             seen: PerSide::default(),
+            beats: 0,
             last_time: time,
             attached: None,
             kept: Kept::default(),
