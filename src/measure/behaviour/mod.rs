@@ -22,13 +22,13 @@ pub const LONGEST_MESSAGE: u32 = 256;
 const LONGEST_ECHO: u32 = 256;
 
 /// Messages of the client after which it is judged; after the first of them, only whether it can be anything.
-const STEPS: [usize; 6] = [16, 40, 56, 72, 96, 128];
+const STEPS: [usize; 8] = [16, 40, 56, 72, 96, 128, 160, 192];
 
 /// Messages of the client that are looked at, at most.
-pub const MOST_MESSAGES: usize = 128;
+pub const MOST_MESSAGES: usize = 192;
 
 /// Segments that are kept at most, both sides together.
-const MOST_SEGMENTS: usize = 4 * MOST_MESSAGES;
+const MOST_SEGMENTS: usize = 3 * MOST_MESSAGES;
 
 /// Longest stretch in which the messages have to come.
 const LONGEST_STRETCH: Span = Span::from_secs(600);
