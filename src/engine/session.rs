@@ -309,7 +309,10 @@ impl Session {
     /// Everything that is known so far, besides what the headers say. The session may go on.
     pub(super) fn report(&self, candidate: &Candidate, headers: SessionReport) -> SessionReport {
         let handshake = candidate.handshake.rtt();
-        let keystrokes = self.typing.summary().filter(|_| self.decoder.keys_known());
+        let mut keystrokes = self.typing.summary().filter(|_| self.decoder.keys_known());
+        if let Some(keystrokes) = keystrokes.as_mut().filter(|_| self.decoder.is_blind()) {
+            keystrokes.levels = None; // what else its server does is not known
+        }
         let traffic = PerSide::from_fn(|side| {
             let mut traffic = candidate.halves.get(side).traffic;
             traffic.gaps = self.streams.get(side).gaps();

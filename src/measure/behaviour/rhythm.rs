@@ -58,11 +58,11 @@ pub(super) fn is_human(intervals: &[Span]) -> bool {
         (Some(&one), Some(&other)) => is_held(one, other),
         _ => false,
     };
-    let single = |at: usize| !held_with_next(at) && !(at > 0 && held_with_next(at - 1));
+    let is_single = |at: usize| !(held_with_next(at) || (at > 0 && held_with_next(at - 1)));
     let millis: Vec<f64> = intervals
         .iter()
         .enumerate()
-        .filter(|(at, interval)| **interval >= SHORTEST && **interval <= LONGEST && single(*at))
+        .filter(|(at, interval)| **interval >= SHORTEST && **interval <= LONGEST && is_single(*at))
         .map(|(_, interval)| interval.as_millis_f64())
         .collect();
     // Bursts of several in an instant are a program's, whatever is between them.
