@@ -241,6 +241,8 @@ pub struct Counters {
     pub identified: u64,
     /// Sessions with at least one keystroke.
     pub interactive: u64,
+    /// How often a flow was not watched for somebody who types, because too many were.
+    pub unwatched: u64,
     /// Earliest frame.
     pub first_time: Option<Timestamp>,
     /// Latest frame.
@@ -258,6 +260,7 @@ impl Counters {
             udp_flows: self.udp_flows + other.udp_flows,
             identified: self.identified + other.identified,
             interactive: self.interactive + other.interactive,
+            unwatched: self.unwatched + other.unwatched,
             ..self
         }
     }

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// Flows of one shard that are watched at once.
-const MOST_WATCHED: usize = 8;
+pub(super) const MOST_WATCHED: usize = 8;
 
 /// What lies between two keys: at least what no program leaves that sends as fast as it can, at most a pause.
 const SHORTEST_SILENCE: Span = Span::from_millis(30);
@@ -59,7 +59,7 @@ impl Engine {
         }
         let (shard, is_attached) = (flow.shard(), flow.attached.is_some());
         if self.shards.of(shard).watched >= MOST_WATCHED || !(is_attached || self.has_room_for_candidate(shard, frame.time)) {
-            self.counters.dropped_flows += 1;
+            self.counters.unwatched += 1;
             return;
         }
         let clock = self.clock.steps();

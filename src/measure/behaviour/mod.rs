@@ -28,7 +28,7 @@ const STEPS: [usize; 8] = [16, 40, 56, 72, 96, 128, 160, 192];
 pub const MOST_MESSAGES: usize = 192;
 
 /// Segments that are kept at most, both sides together.
-const MOST_SEGMENTS: usize = 3 * MOST_MESSAGES;
+const MOST_SEGMENTS: usize = 512;
 
 /// Longest stretch in which the messages have to come.
 const LONGEST_STRETCH: Span = Span::from_secs(600);
@@ -94,7 +94,8 @@ pub struct Watch {
 
 impl Watch {
     /// What it allocates at most, in bytes.
-    pub const MOST_BYTES: usize = MOST_SEGMENTS * size_of::<Segment>();
+    #[cfg(test)]
+    pub(crate) const MOST_BYTES: usize = MOST_SEGMENTS.next_power_of_two() * size_of::<Segment>();
 
     /// What was seen, in order.
     #[must_use]
