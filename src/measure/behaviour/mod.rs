@@ -2,7 +2,7 @@
 //!
 //! A terminal without line editing of its own sends each key at once, and its server sends it back. So: small messages of the client,
 //! of lengths that repeat; each answered by a small message that acknowledges it, of lengths that repeat as well; a server that is
-//! silent otherwise; and intervals that are a person's ([`rhythm`]). All of it has to hold in the same stretch of at most
+//! silent otherwise; and intervals that are a person's (`rhythm`). All of it has to hold in the same stretch of at most
 //! [`MOST_MESSAGES`] messages. Whatever lacks one of these is nothing: a false session is worse than none.
 
 mod rhythm;

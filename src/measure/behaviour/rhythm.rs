@@ -20,7 +20,7 @@ const ENOUGH: usize = 32;
 
 /// How much likelier typing must be than every program, as a logarithm: a factor of 400. Of the 72 people whose typing this was taken
 /// from, four in five are known within 600 keys; of 600 drawn programs of 2,000 requests each, with random pauses behind an answer
-/// that takes 60 ms among them, the factor let through two that draw from a gamma distribution, which no margin tells from a hand.
+/// that takes 60 ms among them, the factor let through four that draw from a gamma distribution, which no margin tells from a hand.
 const MARGIN: f64 = 6.0;
 
 /// Speeds, as multiples of the median; slow hands have more and longer pauses.
