@@ -23,6 +23,7 @@ mod shards;
 mod transports;
 mod typing;
 mod updates;
+mod watch;
 mod wrapped;
 
 use std::{
@@ -42,6 +43,7 @@ use self::{
     session::Scratch,
     shards::Shards,
     transports::OverTcp,
+    watch::{is_beat, is_due},
 };
 pub use crate::observation::Counters;
 use crate::{
@@ -374,7 +376,15 @@ impl Engine {
         if matches!(flow.kept, Kept::Opening(_)) {
             return self.handle_second(id, sender, frame, packet, segment);
         }
+        let silence = frame.time - flow.last_time;
         let side = flow.note_packet(sender, frame.time);
+        let flow = if is_beat(side, segment, silence) && is_due(flow) {
+            self.begin_watch(id, frame, packet);
+            let Some(flow) = self.table.get_mut(id) else { return };
+            flow
+        } else {
+            flow
+        };
         if flow.attached.is_some() {
             return self.handle_candidate(id, side, frame, packet, segment);
         }

@@ -91,6 +91,8 @@ pub enum IdentifiedBy {
     Signature,
     /// The port alone: its beginning was not captured.
     Port,
+    /// Somebody types into it; its protocol is not known.
+    Behaviour,
 }
 
 /// Everything that an engine knows of a session, or of a flow that is none.
@@ -239,6 +241,8 @@ pub struct Counters {
     pub identified: u64,
     /// Sessions with at least one keystroke.
     pub interactive: u64,
+    /// How often a flow was not watched for somebody who types, because too many were.
+    pub unwatched: u64,
     /// Earliest frame.
     pub first_time: Option<Timestamp>,
     /// Latest frame.
@@ -256,6 +260,7 @@ impl Counters {
             udp_flows: self.udp_flows + other.udp_flows,
             identified: self.identified + other.identified,
             interactive: self.interactive + other.interactive,
+            unwatched: self.unwatched + other.unwatched,
             ..self
         }
     }

@@ -11,6 +11,7 @@ use super::{
     losses::Losses,
     opening::is_reset,
     session::Session,
+    watch::Watched,
 };
 use crate::{
     evidence::Slice,
@@ -45,6 +46,8 @@ pub(super) struct Candidate {
     pub(super) guess: PerSide<Guess>,
     /// Only where flows that are no sessions are reported.
     pub(super) least: Option<Box<LeastRoundTrips>>,
+    /// Only while it is watched for somebody who types.
+    pub(super) watched: Option<Box<Watched>>,
     /// Time of the first frame.
     pub(super) first_time: Timestamp,
     /// VLAN and tunnel of the first frame.
@@ -86,6 +89,7 @@ impl Candidate {
             slice: None,
             backlog: Backlog::default(),
             least: None,
+            watched: None,
             clock,
             mac: PerSide::default(),
             first_time,
@@ -163,7 +167,10 @@ impl Candidate {
     /// Whether it is no session and cannot become one any more.
     fn is_refused(&self, midstream: bool) -> bool {
         let refused = |guess: Guess| guess == Guess::NotOurs;
-        self.session.is_none() && refused(self.guess.client) && (refused(self.guess.server) || !midstream)
+        self.session.is_none()
+            && self.watched.is_none()
+            && refused(self.guess.client)
+            && (refused(self.guess.server) || !midstream)
     }
 }
 
@@ -240,7 +247,10 @@ impl Engine {
         if closes {
             flow.life = Life::Closed;
         }
-        if candidate.session.is_some() || (segment.payload_len > 0 && self.begin_session(id, side, segment, frame.time)) {
+        self.watch(id, side, segment, arrival, frame.time);
+        let is_session =
+            self.table.get(id).and_then(|flow| flow.attached.as_deref()).is_some_and(|candidate| candidate.session.is_some());
+        if is_session || (segment.payload_len > 0 && self.begin_session(id, side, segment, frame.time)) {
             self.handle_session(id, side, segment, arrival, frame.time);
         }
         self.keep_headers(id, frame, segment.payload_len > 0);

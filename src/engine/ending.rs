@@ -47,6 +47,9 @@ impl Engine {
         let Some(mut candidate) = flow.attached.take() else { return };
         self.catch_up_with(flow.shard(), &mut candidate);
         self.shards.remove(flow.shard(), candidate.session.is_some());
+        if candidate.watched.take().is_some() {
+            self.shards.change_watched(flow.shard(), false);
+        }
         let slice = self.take_headers(&mut candidate);
         let session = candidate.session.take();
         let waiting = session.as_ref().map_or(0, |session| session.held_memory());

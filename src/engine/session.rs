@@ -12,6 +12,7 @@ use crate::{
     flow::{Arrival, Data, Half, Item, PerSide, SessionId, Side, Stream},
     measure::{
         ack::AckTimer,
+        behaviour::{SEQUENCE, Segment},
         estimate::{Distribution, Floor, FloorMethod},
         handshake::Handshake,
         keystroke::Keystroke,
@@ -20,7 +21,11 @@ use crate::{
         tsval::{EchoTimer, SenderClock},
     },
     observation::{Body, IdentifiedBy, RoundTrips, SessionReport, Stack},
-    protocol::{Decoder, Standing, datagram::Datagrams},
+    protocol::{
+        Decoder, Standing,
+        blind::{Blind, Wrapping},
+        datagram::Datagrams,
+    },
     time::{Span, Timestamp},
     wire::{SeqNumber, TcpFlags, TcpSegment},
 };
@@ -99,6 +104,26 @@ impl Session {
     pub(super) fn of_datagrams(id: SessionId, decoder: Datagrams, losses: Losses) -> Self {
         let decoder = Decoder::Datagrams(Box::new(decoder));
         Self { decoder, ..Self::new(id, PerSide::default(), false, losses) }
+    }
+
+    /// A session that its behaviour has shown, wrapped in this; a letter takes so many bytes, and its echo.
+    pub(super) fn of_behaviour(
+        id: SessionId,
+        starts: PerSide<Option<SeqNumber>>,
+        (wrapping, key, echo): (Wrapping, u32, u32),
+        losses: Losses,
+    ) -> Self {
+        let decoder = Decoder::Blind(Blind::new(wrapping, key, SEQUENCE, echo));
+        Self { decoder, ..Self::new(id, starts, false, losses) }
+    }
+
+    /// Takes in what was seen of it before.
+    pub(super) fn replay(&mut self, segments: &[Segment], scratch: &mut Scratch) {
+        for &Segment { time, side, len, end, acked } in segments {
+            let data = Data { bytes: &[], len, time, end, acked, sent: None };
+            self.decoder.on_data(side, &data, None, &mut scratch.cues);
+            self.carry_cues(scratch);
+        }
     }
 
     /// Takes a datagram in.
@@ -289,7 +314,10 @@ impl Session {
     /// Everything that is known so far, besides what the headers say. The session may go on.
     pub(super) fn report(&self, candidate: &Candidate, headers: SessionReport) -> SessionReport {
         let handshake = candidate.handshake.rtt();
-        let keystrokes = self.typing.summary().filter(|_| self.decoder.keys_known());
+        let mut keystrokes = self.typing.summary().filter(|_| self.decoder.keys_known());
+        if let Some(keystrokes) = keystrokes.as_mut().filter(|_| self.decoder.is_blind()) {
+            keystrokes.levels = None; // what else its server does is not known
+        }
         let traffic = PerSide::from_fn(|side| {
             let mut traffic = candidate.halves.get(side).traffic;
             traffic.gaps = self.streams.get(side).gaps();
@@ -300,6 +328,7 @@ impl Session {
             update: self.updates.reported(),
             identified_by: Some(match (self.by_port, self.decoder.standing()) {
                 (true, _) => IdentifiedBy::Port,
+                _ if self.decoder.is_blind() => IdentifiedBy::Behaviour,
                 (false, Standing::Both) => IdentifiedBy::Handshake,
                 _ => IdentifiedBy::Signature,
             }),
@@ -384,16 +413,19 @@ impl Session {
         if self.decoder.shows_releases() {
             self.typing.expect_releases();
         }
+        // What the program does by itself is not known of a protocol that is not.
+        let is_known = !self.decoder.is_blind();
         for cue in cues.drain(..) {
             self.is_interactive |= cue == Cue::Terminal(Terminal::Open);
             match cue {
-                Cue::Input(input) => self.program.on_input(&input, rtt),
+                Cue::Input(input) if is_known => self.program.on_input(&input, rtt),
                 // No terminal, no answers of one.
-                Cue::Output(output) if !self.decoder.shows_releases() => self.program.on_output(&output),
+                Cue::Output(output) if is_known && !self.decoder.shows_releases() => self.program.on_output(&output),
                 Cue::Lost(_) => self.program.on_lost(),
                 Cue::Asked(ask) => self.program.on_ask(ask),
                 Cue::Answered(reply) => self.program.on_reply(reply, rtt),
-                Cue::Output(_)
+                Cue::Input(_)
+                | Cue::Output(_)
                 | Cue::Terminal(_)
                 | Cue::CanObfuscate { .. }
                 | Cue::Rekeyed { .. }

@@ -14,6 +14,8 @@ use crate::{
 pub(super) struct Held {
     /// Flows that may become a session: those with a candidate and without a session.
     pub(super) candidates: usize,
+    /// Flows that are watched for somebody who types.
+    pub(super) watched: usize,
     /// Sessions.
     pub(super) sessions: usize,
     /// Bytes that wait behind holes in what they sent, and what goes with them.
@@ -66,6 +68,14 @@ impl Shards {
         self.change(shard, |held| {
             let count = if has_session { &mut held.sessions } else { &mut held.candidates };
             *count = count.saturating_sub(1);
+        });
+    }
+
+    /// A flow is watched now, or no longer.
+    pub(super) fn change_watched(&mut self, shard: Shard, is_watched: bool) {
+        self.change(shard, |held| match is_watched {
+            true => held.watched += 1,
+            false => held.watched = held.watched.saturating_sub(1),
         });
     }
 

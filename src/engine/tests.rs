@@ -4,9 +4,15 @@ use std::net::Ipv4Addr;
 
 use etherparse::PacketBuilder;
 
-use super::{backlog::Backlog, session::Session, *};
+use super::{
+    backlog::Backlog,
+    session::Session,
+    watch::{MOST_WATCHED, Watched},
+    *,
+};
 use crate::{
-    measure::{estimate::Distribution, keys::Keys, keystroke::Keystrokes},
+    flow::SHARDS,
+    measure::{behaviour::Watch, estimate::Distribution, keys::Keys, keystroke::Keystrokes},
     observation::{Body, IdentifiedBy, SessionReport},
     protocol::{
         Facts, carrier::Carried, datagram::Datagrams, families::Families, rdp::Rdp, rlogin::Rlogin, ssh::Ssh, telnet::Telnet,
@@ -232,6 +238,7 @@ fn the_page_on_memory_is_true() {
     let limits = EngineLimits::default();
     let (index, heap) = (2 * 8, 16); // two entries a flow at least; what an allocation takes beside itself, at most
     let candidate = size_of::<Candidate>() + heap;
+    let watched = (size_of::<Watched>() + Watch::MOST_BYTES + 2 * heap).next_multiple_of(16);
     let timers = 2 * (64 * 16 + 32 * 16 + 2 * 64 * 8);
     let session = candidate
         + size_of::<Session>()
@@ -256,6 +263,7 @@ fn the_page_on_memory_is_true() {
         ("places by which they are found", limits.flows.max_flows, index),
         ("times at which they end, and free places", limits.flows.max_flows, 12),
         ("flows that may become sessions", limits.max_candidates, candidate.next_multiple_of(16)),
+        ("flows that are watched", SHARDS * MOST_WATCHED, watched),
         ("sessions, at their most", limits.max_sessions, session.next_multiple_of(1 << 10)),
         ("data behind holes", limits.max_waiting, 1),
         ("fragments", limits.fragments.max_bytes, 1),

@@ -42,6 +42,17 @@ impl Slim {
         }
     }
 
+    /// What it was made of, but for counts.
+    #[must_use]
+    pub fn halves(&self) -> PerSide<Half> {
+        PerSide::from_fn(|side| {
+            let mut half = Half::default();
+            (half.start, half.next) = (self.start(side), self.next(side));
+            half.finished = *self.finished.get(side);
+            half
+        })
+    }
+
     /// See [`Half::start`].
     #[must_use]
     pub fn start(&self, side: Side) -> Option<SeqNumber> {

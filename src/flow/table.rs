@@ -90,14 +90,16 @@ pub struct Flow<T> {
     pub life: Life,
     /// Which sides have sent anything.
     pub seen: PerSide<bool>,
+    /// Segments that may have been keys, as far as anybody counted.
+    pub beats: u16,
     /// Time of the last frame.
     pub last_time: Timestamp,
     /// What the later stages keep.
     pub attached: Option<Box<T>>,
     /// What is kept where nothing is attached.
     pub kept: Kept,
-    /// The second in which the wheel looks at it, cut to 32 bits; 0 for none. A look too many does no harm.
-    due: u32,
+    /// The second in which the wheel looks at it, see [`mark_of`]; 0 for none. A look too many does no harm.
+    due: u16,
     shard: Shard,
 }
 
@@ -127,6 +129,7 @@ impl<T: Attached> Flow<T> {
             midstream,
             life: Life::Open,
             seen: PerSide::default(),
+            beats: 0,
             last_time: time,
             attached: None,
             kept: Kept::default(),
@@ -354,10 +357,10 @@ impl<T: Attached> FlowTable<T> {
         let base = self.wheel_second;
         let Some(flow) = self.get_mut(id) else { return };
         let second = second_behind(flow.deadline(&limits)).clamp(base + 1, base + WHEEL_SECONDS as i64 - 1);
-        if flow.due == second as u32 {
+        if flow.due == mark_of(second) {
             return;
         }
-        flow.due = second as u32;
+        flow.due = mark_of(second);
         if let Some(bucket) = self.wheel.get_mut(second.rem_euclid(WHEEL_SECONDS as i64) as usize) {
             bucket.push(id);
         }
@@ -386,7 +389,7 @@ impl<T: Attached> FlowTable<T> {
                     prefetch(soon);
                 }
                 let limits = self.limits;
-                let Some(flow) = self.get_mut(id).filter(|flow| flow.due == second as u32) else { continue };
+                let Some(flow) = self.get_mut(id).filter(|flow| flow.due == mark_of(second)) else { continue };
                 let deadline = flow.deadline(&limits);
                 flow.due = 0;
                 if second_behind(deadline) <= second {
@@ -419,7 +422,7 @@ impl<T: Attached> FlowTable<T> {
         let mut alive = Vec::new();
         for id in ids {
             if let Some(flow) = self.get_mut(id) {
-                flow.due = second as u32;
+                flow.due = mark_of(second);
                 alive.push(id);
             }
         }
@@ -462,6 +465,12 @@ impl<T: Attached> FlowTable<T> {
         *hand = (*hand + step) % used.max(1);
         Some(FlowId(least?.1))
     }
+}
+
+/// A second in 16 bits, which turn once in a hundred revolutions of the wheel, and are never 0.
+const fn mark_of(second: i64) -> u16 {
+    let mark = second as u16;
+    if mark == 0 { 1 } else { mark }
 }
 
 /// The first whole second that is not before `time`: a flow is due no earlier than its deadline.

@@ -5,6 +5,7 @@
 //! *server-side* one sensor → server → sensor; neither needs a clock at either end.
 
 pub mod ack;
+pub mod behaviour;
 pub mod estimate;
 pub mod handshake;
 pub mod keys;

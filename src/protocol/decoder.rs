@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Standing,
+    Standing, blind,
+    blind::Blind,
     carrier::{Carried, Carrier},
     datagram,
     datagram::Datagrams,
@@ -68,6 +69,8 @@ pub enum Facts {
     Family(Box<families::Facts>),
     /// Of mosh.
     Mosh(datagram::MoshFacts),
+    /// Of a session whose protocol is not known.
+    Blind(blind::Facts),
     /// Of RDP's second transport.
     RdpUdp(Box<datagram::RdpFacts>),
 }
@@ -85,6 +88,7 @@ impl Facts {
             Self::X11(_) => "x11",
             Self::Family(facts) => &facts.mark.protocol,
             Self::Mosh(_) => "mosh",
+            Self::Blind(facts) => facts.protocol(),
             Self::RdpUdp(_) => "rdp",
         }
     }
@@ -99,7 +103,7 @@ impl Facts {
             }
         };
         match self {
-            Self::Ssh(_) | Self::Telnet(_) | Self::X11(_) | Self::Mosh(_) | Self::RdpUdp(_) => {}
+            Self::Ssh(_) | Self::Telnet(_) | Self::X11(_) | Self::Mosh(_) | Self::Blind(_) | Self::RdpUdp(_) => {}
             Self::Rlogin(facts) => {
                 bytes("user", &mut facts.client_user);
                 bytes("user", &mut facts.server_user);
@@ -146,6 +150,8 @@ pub enum Decoder {
     Family(Box<Families>),
     /// One of them, through proxies.
     Carried(Box<Carried>),
+    /// What is known by its behaviour alone.
+    Blind(Blind),
     /// Anything over UDP.
     Datagrams(Box<Datagrams>),
 }
@@ -177,6 +183,7 @@ impl Decoder {
             Self::Family(families) => families.standing(),
             Self::Carried(carried) => carried.standing(),
             Self::Datagrams(datagrams) => datagrams.standing(),
+            Self::Blind(blind) => blind.standing(),
         }
     }
 
@@ -185,6 +192,7 @@ impl Decoder {
     pub fn keys_known(&self) -> bool {
         match self {
             Self::Unread(_) | Self::Family(_) | Self::Datagrams(_) => false,
+            Self::Blind(_) => true,
             Self::Ssh(ssh) => ssh.lengths_known(),
             Self::Rdp(rdp) => rdp.keys_known(),
             Self::Vnc(vnc) => vnc.keys_known(),
@@ -203,6 +211,12 @@ impl Decoder {
             Self::Carried(carried) => carried.inner().shows_releases(),
             _ => false,
         }
+    }
+
+    /// Whether nothing but its behaviour says what this is.
+    #[must_use]
+    pub const fn is_blind(&self) -> bool {
+        matches!(self, Self::Blind(_))
     }
 
     /// Whether nothing of an SSH session can be told apart any more.
@@ -250,7 +264,7 @@ impl Decoder {
     #[must_use]
     pub fn roles_known(&self) -> bool {
         match self {
-            Self::Unread(_) | Self::Telnet(_) | Self::Rlogin(_) | Self::Family(_) => false,
+            Self::Unread(_) | Self::Telnet(_) | Self::Rlogin(_) | Self::Family(_) | Self::Blind(_) => false,
             Self::Ssh(ssh) => ssh.roles_known(),
             Self::Rdp(rdp) => rdp.roles_known(),
             Self::Vnc(vnc) => vnc.roles_known(),
@@ -274,6 +288,7 @@ impl Decoder {
             Self::Family(families) => Facts::Family(Box::new(families.facts()?)),
             Self::Carried(carried) => return carried.facts(),
             Self::Datagrams(datagrams) => return datagrams.facts(),
+            Self::Blind(blind) => Facts::Blind(blind.facts()),
         })
     }
 
@@ -311,6 +326,7 @@ impl Decoder {
             Self::Family(families) => families.on_data(side, data),
             Self::Carried(carried) => carried.on_data(side, data, rtt, cues),
             Self::Datagrams(datagrams) => datagrams.on_datagram(side, data, cues),
+            Self::Blind(blind) => blind.on_data(side, data, cues),
         }
     }
 
@@ -329,7 +345,7 @@ impl Decoder {
             Self::X11(x11) => x11.on_gap(side),
             Self::Family(families) => families.on_gap(),
             Self::Carried(carried) => carried.on_gap(side, cues),
-            Self::Datagrams(_) => {}
+            Self::Datagrams(_) | Self::Blind(_) => {}
         }
     }
 }

@@ -1,5 +1,6 @@
 //! What the bytes of a session say: one folder a protocol, and how a flow is recognised as one of them.
 
+pub mod blind;
 mod bytes;
 pub mod carrier;
 pub mod datagram;

@@ -27,8 +27,8 @@ pub(super) enum DetailsRecord<'a> {
 }
 
 impl<'a> DetailsRecord<'a> {
-    pub(super) fn new(facts: &'a Facts, report: &SessionReport) -> Self {
-        match facts {
+    pub(super) fn new(facts: &'a Facts, report: &SessionReport) -> Option<Self> {
+        Some(match facts {
             Facts::Ssh(facts) => Self::Ssh(SshRecord::new(facts, report)),
             Facts::Rdp(facts) => Self::Rdp(RdpRecord::new(facts)),
             Facts::Vnc(facts) => Self::Vnc(VncRecord::new(facts)),
@@ -38,7 +38,8 @@ impl<'a> DetailsRecord<'a> {
             Facts::Family(facts) => Self::Family(FamilyRecord::new(facts)),
             Facts::Mosh(facts) => Self::Mosh(MoshRecord::new(facts)),
             Facts::RdpUdp(facts) => Self::RdpUdp(RdpUdpRecord::new(facts)),
-        }
+            Facts::Blind(_) => return None,
+        })
     }
 }
 

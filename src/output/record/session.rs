@@ -118,7 +118,7 @@ impl<'a> SessionRecord<'a> {
             identified_by: report.identified_by.map(identified_by),
             midstream: report.midstream,
             duplicate_of: None,
-            details: report.facts.as_ref().map(|facts| DetailsRecord::new(facts, report)),
+            details: report.facts.as_ref().and_then(|facts| DetailsRecord::new(facts, report)),
             traffic: Sides::of(&report.traffic, |_, traffic| TrafficRecord::new(traffic, report)),
             stack: Sides::of(&report.stack, |_, stack| StackRecord::new(stack)),
             quality: QualityRecord::of(report, context.timestamps),
@@ -350,5 +350,6 @@ const fn identified_by(by: IdentifiedBy) -> &'static str {
         IdentifiedBy::Handshake => "handshake",
         IdentifiedBy::Signature => "signature",
         IdentifiedBy::Port => "port",
+        IdentifiedBy::Behaviour => "behaviour",
     }
 }

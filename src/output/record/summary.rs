@@ -83,6 +83,7 @@ impl<'a> SummaryRecord<'a> {
                 udp: counters.udp_flows,
                 identified: counters.identified,
                 interactive: counters.interactive,
+                unwatched: counters.unwatched,
             },
             sessions: summary.sessions,
             alerts: summary.alerts,
@@ -136,6 +137,8 @@ struct FlowsRecord {
     identified: u64,
     /// Sessions with at least one keystroke.
     interactive: u64,
+    /// How often a flow of an unknown protocol was not watched for somebody who types, because too many of its pair of addresses were.
+    unwatched: u64,
 }
 
 #[derive(Serialize, JsonSchema)]
