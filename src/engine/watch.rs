@@ -1,7 +1,7 @@
 //! Flows that are no session of a known protocol, and may be typed into all the same.
 //!
 //! Nearly every flow is none. So all that a packet costs is to ask whether it is a short one of the client behind a short silence;
-//! those are counted, and whenever their number is a power of two, or three times one, the flow is watched for a while, unless too
+//! those are counted, and whenever their number is a power of two, the flow is watched for a while, unless too
 //! many are.
 
 use super::{Engine, candidate::Candidate, clock::ClockOfFlow, ending::Ready, evidence::session_id, session::Session};
@@ -22,7 +22,7 @@ const SHORTEST_SILENCE: Span = Span::from_millis(30);
 const LONGEST_SILENCE: Span = Span::from_secs(2);
 
 /// Such messages before a flow is watched for the first time.
-const FIRST: u16 = 8;
+const FIRST: u16 = 16;
 
 /// A flow that is watched.
 #[derive(Debug)]
@@ -45,8 +45,7 @@ pub(super) fn is_beat(side: Side, segment: &TcpSegment<'_>, silence: Span) -> bo
 #[inline] // for a few segments of many
 pub(super) fn is_due(flow: &mut Flow<Candidate>) -> bool {
     flow.beats = flow.beats.saturating_add(1);
-    let is_third = flow.beats.is_multiple_of(3) && (flow.beats / 3).is_power_of_two();
-    flow.beats >= FIRST && (flow.beats.is_power_of_two() || is_third)
+    flow.beats >= FIRST && flow.beats.is_power_of_two()
 }
 
 impl Engine {
