@@ -1,8 +1,8 @@
 //! Flows that are no session of a known protocol, and may be typed into all the same.
 //!
 //! Nearly every flow is none. So all that a packet costs is to ask whether it is a short one of the client behind a short silence;
-//! those are counted, and whenever their number is a power of two, the flow is watched for a while, unless too
-//! many are.
+//! those that are as long as the one before, as letters are, are counted, and at the 16th, 32nd, 64th and 128th, and each 128th from
+//! there on, the flow is watched for a while, unless too many are.
 
 use super::{Engine, candidate::Candidate, clock::ClockOfFlow, ending::Ready, evidence::session_id, session::Session};
 use crate::{
@@ -22,7 +22,7 @@ const SHORTEST_SILENCE: Span = Span::from_millis(30);
 const LONGEST_SILENCE: Span = Span::from_secs(2);
 
 /// Such messages before a flow is watched for the first time.
-const FIRST: u16 = 16;
+const FIRST: u8 = 16;
 
 /// A flow that is watched.
 #[derive(Debug)]
@@ -43,9 +43,10 @@ pub(super) fn is_beat(side: Side, segment: &TcpSegment<'_>, silence: Span) -> bo
 
 /// Counts such a segment, and says whether its flow is to be watched.
 #[inline] // for a few segments of many
-pub(super) fn is_due(flow: &mut Flow<Candidate>) -> bool {
-    flow.beats = flow.beats.saturating_add(1);
-    flow.beats >= FIRST && flow.beats.is_power_of_two()
+pub(super) fn is_due(flow: &mut Flow<Candidate>, segment: &TcpSegment<'_>) -> bool {
+    let len = segment.payload_len.wrapping_sub(1) as u8;
+    let may_be_watched = flow.attached.as_deref().is_none_or(Candidate::may_be_watched);
+    may_be_watched && flow.beats.note(len).is_some_and(|count| count >= FIRST && count.is_power_of_two())
 }
 
 impl Engine {

@@ -1,5 +1,6 @@
 //! Flows: which packets belong together, and which fragments of one; which end is which, what order their bytes have.
 
+mod beats;
 mod fragments;
 mod half;
 mod index;
@@ -14,6 +15,7 @@ mod stack;
 mod stream;
 mod table;
 
+pub use beats::Beats;
 pub use fragments::{FragmentKey, FragmentLimits, FragmentTable, Joined, Reassembled};
 pub use half::{Arrival, Half, Traffic};
 pub use key::{End, Endpoint, FlowKey, SessionId, TransportKind};

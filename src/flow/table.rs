@@ -11,7 +11,7 @@ use std::hash::{BuildHasher, Hash, Hasher};
 use foldhash::quality::RandomState;
 
 use super::{
-    End, Evidence, FlowKey, Kept, PerSide, SHARDS, Shard, Side, TransportKind,
+    Beats, End, Evidence, FlowKey, Kept, PerSide, SHARDS, Shard, Side, TransportKind,
     index::Index,
     per_shard,
     prefetch::{prefetch, prefetch_front},
@@ -91,7 +91,7 @@ pub struct Flow<T> {
     /// Which sides have sent anything.
     pub seen: PerSide<bool>,
     /// Segments that may have been keys, as far as anybody counted.
-    pub beats: u16,
+    pub beats: Beats,
     /// Time of the last frame.
     pub last_time: Timestamp,
     /// What the later stages keep.
@@ -129,7 +129,7 @@ impl<T: Attached> Flow<T> {
             midstream,
             life: Life::Open,
             seen: PerSide::default(),
-            beats: 0,
+            beats: Beats::default(),
             last_time: time,
             attached: None,
             kept: Kept::default(),
