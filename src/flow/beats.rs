@@ -1,6 +1,6 @@
 //! How often a client said something as short as a key, and as long as the time before, in two bytes.
 
-/// See the [module's documentation](self).
+/// Short messages of a client that were as long as the one before, counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Beats {
     count: u8,
