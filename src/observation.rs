@@ -243,6 +243,8 @@ pub struct Counters {
     pub interactive: u64,
     /// How often a flow was not watched for somebody who types, because too many were.
     pub unwatched: u64,
+    /// First packets of QUIC that were not opened, because too many were.
+    pub unread: u64,
     /// Earliest frame.
     pub first_time: Option<Timestamp>,
     /// Latest frame.
@@ -261,6 +263,7 @@ impl Counters {
             identified: self.identified + other.identified,
             interactive: self.interactive + other.interactive,
             unwatched: self.unwatched + other.unwatched,
+            unread: self.unread + other.unread,
             ..self
         }
     }

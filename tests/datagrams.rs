@@ -232,3 +232,28 @@ fn softether_is_named_by_the_list_that_it_sends() {
     other.udp(5, SERVER, CLIENT, &list(b"host_nane"));
     assert!(of_traffic(&other, &[]).is_empty());
 }
+
+/// Made up, each from another port, between the same two addresses as a client that asks for a product's relay.
+#[test]
+fn of_a_flood_of_first_packets_of_quic_some_are_opened_in_each_second() {
+    let real = pcap::read("udp/quic");
+    // The session has three packets that look like a first one.
+    for (forged, earlier, expected) in [(15, 0, (1, 0)), (16, 0, (0, 3)), (40, 0, (0, 27)), (40, 1_000_000_000, (1, 24))] {
+        let mut packets = real.clone();
+        packets.extend((0..forged).map(|nth: u16| {
+            let mut bytes = real[0].bytes.clone();
+            bytes[34..36].copy_from_slice(&(1_000 + nth).to_be_bytes());
+            bytes[150] ^= 1; // behind the header: the seal is broken
+            Packet { bytes, time: real[0].time - 1 - earlier }
+        }));
+        packets.sort_by_key(|packet| packet.time);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("capture.pcap");
+        fs::write(&file, Classic { big_endian: false, microseconds: false }.write(&packets)).unwrap();
+        for workers in ["1", "2"] {
+            let records = keywitness(["analyze", "--format", "ndjson", "--workers", workers, file.to_str().unwrap()]).records();
+            let unread = of(&records, "summary")[0]["flows"]["unread"].as_u64().unwrap();
+            assert_eq!((of(&records, "session").len(), unread), expected, "{forged} forged, {earlier} ns earlier");
+        }
+    }
+}

@@ -42,7 +42,7 @@ fn by_port(records: &[Value], port: u16) -> Value {
 fn without_the_option_they_are_only_counted() {
     let records = analyze(&Traffic::of_all_sorts().0, &[]);
     assert_eq!(of(&records, "session").len(), 0);
-    assert_eq!(records[0]["flows"], json!({"tcp": 3, "udp": 1, "identified": 0, "interactive": 0, "unwatched": 0}));
+    assert_eq!(records[0]["flows"], json!({"tcp": 3, "udp": 1, "identified": 0, "interactive": 0, "unwatched": 0, "unread": 0}));
 }
 
 #[test]

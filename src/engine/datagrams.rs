@@ -49,8 +49,9 @@ impl Engine {
         datagram: &UdpDatagram<'_>,
     ) {
         let ports = [datagram.src_port, datagram.dst_port];
-        let recognised = recognise(datagram.payload, datagram.payload_len, ports);
         let Some(flow) = self.table.get_mut(id) else { return };
+        let Some(initials) = self.shards.initials(flow.shard(), frame.time) else { return };
+        let recognised = recognise(datagram.payload, datagram.payload_len, ports, initials);
         match recognised {
             Ok(recognised) => {
                 flow.kept = Kept::Datagrams(0);
@@ -58,7 +59,10 @@ impl Engine {
                 self.begin_datagrams(id, sender, recognised, midstream, frame, packet);
             }
             Err(_) if is_announcing(ports) => {}
-            Err(Miss::Datagram) => flow.kept = Kept::Datagrams(left - 1),
+            Err(miss @ (Miss::Datagram | Miss::Unread)) => {
+                flow.kept = Kept::Datagrams(left - 1);
+                self.counters.unread += u64::from(miss == Miss::Unread);
+            }
             Err(Miss::Flow) => flow.kept = Kept::Datagrams(0),
         }
         let Some(flow) = self.table.get(id).filter(|flow| flow.attached.is_some()) else { return };

@@ -20,7 +20,27 @@ pub(super) struct Held {
     pub(super) sessions: usize,
     /// Bytes that wait behind holes in what they sent, and what goes with them.
     pub(super) waiting: usize,
+    initials: Initials,
 }
+
+/// First packets of QUIC that may still be opened in a second of the capture.
+#[derive(Clone, Copy, Debug)]
+struct Initials {
+    second: i64,
+    left: u8,
+}
+
+impl Default for Initials {
+    fn default() -> Self {
+        Self { second: i64::MIN, left: 0 }
+    }
+}
+
+/// First packets of QUIC, one a flow, that are opened in each second of the capture. One takes 2 to 11 µs, so that those whom
+/// nobody asked for (with 256 shards, 4,096 a second) take a twentieth of a core at most.
+const INITIALS_A_SECOND: u8 = 16;
+
+const SECOND: i64 = 1_000_000_000;
 
 /// What is held of all shards.
 #[derive(Debug)]
@@ -56,6 +76,16 @@ impl Shards {
 
     pub(super) fn of(&self, shard: Shard) -> Held {
         self.0.get(shard.index()).copied().unwrap_or_default()
+    }
+
+    /// How many first packets of QUIC may be opened still at this time.
+    pub(super) fn initials(&mut self, shard: Shard, now: Timestamp) -> Option<&mut u8> {
+        let initials = &mut self.0.get_mut(shard.index())?.initials;
+        let second = now.as_nanos().div_euclid(SECOND);
+        if initials.second != second {
+            *initials = Initials { second, left: INITIALS_A_SECOND };
+        }
+        Some(&mut initials.left)
     }
 
     /// A flow got a candidate.

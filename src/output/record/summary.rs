@@ -84,6 +84,7 @@ impl<'a> SummaryRecord<'a> {
                 identified: counters.identified,
                 interactive: counters.interactive,
                 unwatched: counters.unwatched,
+                unread: counters.unread,
             },
             sessions: summary.sessions,
             alerts: summary.alerts,
@@ -139,6 +140,9 @@ struct FlowsRecord {
     interactive: u64,
     /// How often a flow of an unknown protocol was not watched for somebody who types, because too many of its pair of addresses were.
     unwatched: u64,
+    /// First packets of QUIC that were not opened to see whom the client talks to, because more than 16 of one of the 256 shards
+    /// of the traffic came in one second.
+    unread: u64,
 }
 
 #[derive(Serialize, JsonSchema)]

@@ -63,13 +63,16 @@ pub enum Miss {
     Datagram,
     /// The flow is something else for certain.
     Flow,
+    /// It may be one, and too many that may be were read already.
+    Unread,
 }
 
-/// Whether a datagram can be of a session. `len` is its length on the wire, `ports` are those that it goes from and to.
+/// Whether a datagram can be of a session. `len` is its length on the wire, `ports` are those that it goes from and to; `initials` is how
+/// many first packets of QUIC may be opened still, each of which costs as much as a hundred other datagrams.
 ///
 /// # Errors
 /// Where it shows none.
-pub fn recognise(bytes: &[u8], len: u32, ports: [u16; 2]) -> Result<Recognised, Miss> {
+pub fn recognise(bytes: &[u8], len: u32, ports: [u16; 2], initials: &mut u8) -> Result<Recognised, Miss> {
     if ports.iter().any(|port| dns::PORTS.contains(port)) {
         let facts = dns::product(bytes, ports.contains(&dns::MULTICAST_PORT)).ok_or(Miss::Datagram)?;
         return Ok(Recognised { decoder: Datagrams::Name(Box::new(facts)), sender: None, midstream: false });
@@ -92,18 +95,19 @@ pub fn recognise(bytes: &[u8], len: u32, ports: [u16; 2]) -> Result<Recognised, 
         Some(0 | 0x80) => mosh().or_else(family),
         Some(0xff) => rdp().or_else(family),
         // A handshake of DTLS, an Initial of QUIC in either of its versions.
-        Some(22 | 0xc0..=0xdf) => return family().map_or_else(|| named(bytes, len), Ok),
+        Some(22 | 0xc0..=0xdf) => return family().map_or_else(|| named(bytes, len, initials), Ok),
         _ => family(),
     };
     found.ok_or(Miss::Datagram)
 }
 
-fn named(bytes: &[u8], len: u32) -> Result<Recognised, Miss> {
-    match Named::of(bytes, len) {
+fn named(bytes: &[u8], len: u32, initials: &mut u8) -> Result<Recognised, Miss> {
+    match Named::of(bytes, len, initials) {
         Found::Session(named) => {
             Ok(Recognised { decoder: Datagrams::Named(named), sender: Some(Side::Client), midstream: false })
         }
         Found::Nobody => Err(Miss::Flow),
+        Found::Unread => Err(Miss::Unread),
         Found::Other => Err(Miss::Datagram),
     }
 }

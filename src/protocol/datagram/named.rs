@@ -45,6 +45,8 @@ pub(super) enum Found {
     Session(Box<Named>),
     /// It is one, and of nobody in the table.
     Nobody,
+    /// It may be one, and no more may be opened.
+    Unread,
     Other,
 }
 
@@ -53,7 +55,7 @@ impl Named {
     #[cfg(test)]
     pub(super) const MOST_BYTES: usize = size_of::<Self>() + Parts::MOST_BYTES + 20;
 
-    pub(super) fn of(bytes: &[u8], len: u32) -> Found {
+    pub(super) fn of(bytes: &[u8], len: u32, initials: &mut u8) -> Found {
         let mut parts = Parts::default();
         let kind = match bytes.first() {
             Some(22) => match Record::of(bytes) {
@@ -64,10 +66,14 @@ impl Named {
                 _ => return Found::Other,
             },
             _ if !quic::is_initial(bytes, len) => return Found::Other,
-            _ => match (quic::open(bytes, len, &mut parts), LongHeader::of(bytes)) {
-                (Some(1..), Some(header)) => Kind::Quic(header.source.to_vec()),
-                _ => return Found::Nobody, // a try costs more than all else: there is one a flow
-            },
+            _ if *initials == 0 => return Found::Unread,
+            _ => {
+                *initials -= 1;
+                match (quic::open(bytes, len, &mut parts), LongHeader::of(bytes)) {
+                    (Some(1..), Some(header)) => Kind::Quic(header.source.to_vec()),
+                    _ => return Found::Nobody, // a try costs more than all else: there is one a flow
+                }
+            }
         };
         let (server, client) = (Exchange::default(), Exchange::default());
         let mut named = Self { kind, parts, facts: None, unnamed: 0, answered: false, is_read: true, server, client };

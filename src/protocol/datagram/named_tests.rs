@@ -63,7 +63,7 @@ fn record(kind: u8, body: &[u8], part: std::ops::Range<usize>) -> Vec<u8> {
 }
 
 fn begin(bytes: &[u8]) -> Result<Datagrams, Miss> {
-    recognise(bytes, bytes.len() as u32, [40_000, 443]).map(|Recognised { decoder, .. }| decoder)
+    recognise(bytes, bytes.len() as u32, [40_000, 443], &mut 9).map(|Recognised { decoder, .. }| decoder)
 }
 
 fn say(session: &mut Datagrams, side: Side, ms: i64, bytes: &[u8]) -> Vec<Cue> {
@@ -132,6 +132,14 @@ fn what_is_asked_for_of_others_is_let_go_of_at_once() {
     assert_eq!(begin(&record(2, &[0; 40], 0..40)).unwrap_err(), Miss::Datagram, "a server's");
 }
 
+#[test]
+fn none_is_opened_beyond_those_that_may_be() {
+    let ours = initial(Version::V1, 0, &[(0, &message(&hello(OURS, None)))]);
+    let mut left = 2;
+    let mut again = || recognise(&ours, ours.len() as u32, [1, 2], &mut left).map(|_| ());
+    assert_eq!([again(), again(), again()], [Ok(()), Ok(()), Err(Miss::Unread)]);
+}
+
 /// RFC 9001, appendix A.2: the header and the frames of a packet that others have sealed; it is for `example.com`.
 #[test]
 fn keys_are_those_of_the_specification() {
@@ -177,7 +185,7 @@ fn whatever_comes_is_no_panic() {
     let body = hello(OURS, Some(b"x"));
     for whole in [initial(Version::V1, 0, &[(0, &message(&hello(OURS, None)))]), record(1, &body, 0..body.len())] {
         for cut in 0..whole.len() {
-            let _ = recognise(&whole[..cut], 1_200, [1, 2]);
+            let _ = recognise(&whole[..cut], 1_200, [1, 2], &mut 9);
         }
         for nth in 0..whole.len().min(120) * 8 {
             let mut broken = whole.clone();

@@ -11,7 +11,7 @@ fn at(ms: i64) -> Timestamp {
 }
 
 fn begin(bytes: &[u8]) -> Option<Recognised> {
-    recognise(bytes, bytes.len() as u32, PORTS).ok()
+    recognise(bytes, bytes.len() as u32, PORTS, &mut 9).ok()
 }
 
 fn say(datagrams: &mut Datagrams, side: Side, ms: i64, bytes: &[u8]) -> Vec<Cue> {
@@ -188,16 +188,16 @@ fn dns(answers: bool, name: &[u8]) -> Vec<u8> {
 #[test]
 fn a_device_is_named_by_dns_and_a_service_is_not() {
     for answers in [false, true] {
-        let found = recognise(&dns(answers, b"PiKVM.local"), 60, [5_353, 5_353]).unwrap();
+        let found = recognise(&dns(answers, b"PiKVM.local"), 60, [5_353, 5_353], &mut 9).unwrap();
         assert_eq!(found.decoder.facts().unwrap().protocol(), "pikvm");
         for other in [&b"www.example.org"[..], b"relay.net.anydesk.com", b"pikvm.example.org"] {
-            assert!(recognise(&dns(answers, other), 60, [5_353, 5_353]).is_err());
+            assert!(recognise(&dns(answers, other), 60, [5_353, 5_353], &mut 9).is_err());
         }
     }
     assert!(begin(&dns(false, b"pikvm.local")).is_none(), "on no other port");
     let mut loops = dns(false, b"a");
     loops.splice(12.., [0xc0, 12, 0, 1, 0, 1]);
-    assert!(recognise(&loops, 20, [53, 9]).is_err());
+    assert!(recognise(&loops, 20, [53, 9], &mut 9).is_err());
 }
 
 #[test]
@@ -207,7 +207,7 @@ fn whatever_comes_is_no_panic() {
         for cut in 0..=whole.len() {
             let bytes = whole.get(..cut).unwrap();
             for ports in [PORTS, [53, 4_000], [5_353; 2]] {
-                if let Ok(mut found) = recognise(bytes, cut as u32, ports) {
+                if let Ok(mut found) = recognise(bytes, cut as u32, ports, &mut 9) {
                     say(&mut found.decoder, Side::Client, 0, bytes);
                     say(&mut found.decoder, Side::Server, 1, bytes);
                     let _ = found.decoder.facts();
@@ -217,8 +217,8 @@ fn whatever_comes_is_no_panic() {
         for nth in 0..whole.len().min(200) * 8 {
             let mut broken = whole.clone();
             *broken.get_mut(nth / 8).unwrap() ^= 1 << (nth % 8);
-            let _ = recognise(&broken, broken.len() as u32, PORTS);
-            let _ = recognise(&broken, 5, [53, 53]);
+            let _ = recognise(&broken, broken.len() as u32, PORTS, &mut 9);
+            let _ = recognise(&broken, 5, [53, 53], &mut 9);
         }
     }
 }
