@@ -6,46 +6,16 @@
 mod pcap;
 #[expect(dead_code, reason = "not all is needed here")]
 mod program;
+#[path = "program/typed.rs"]
+#[expect(dead_code, reason = "not all is needed here")]
+mod typed;
 
 use std::fs;
 
 use pcap::Classic;
 use program::{keywitness, nanos, of, repository};
 use serde_json::Value;
-
-const MILLISECOND: i64 = 1_000_000;
-
-/// A capture in `pcaps/ssh`: when keys were pressed, and the way to the sensor and back.
-struct Typed {
-    keys: Vec<i64>,
-    first_prompt: i64,
-    one_way: i64,
-}
-
-impl Typed {
-    fn of(name: &str) -> Self {
-        let read = |kind| fs::read_to_string(repository().join(format!("pcaps/ssh/{name}.{kind}"))).unwrap();
-        let events: Vec<Value> = read("truth.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        let meta: Value = serde_json::from_str(&read("meta.json")).unwrap();
-        let times =
-            |kind: &str| events.iter().filter(|event| event["ev"] == kind).map(|event| event["t"].as_i64().unwrap()).collect();
-        let (mut keys, seen): (Vec<i64>, Vec<i64>) = (times("key"), times("seen"));
-        keys.sort_unstable();
-        let one_way = (meta["near"]["ab"]["base"].as_f64().unwrap() * MILLISECOND as f64) as i64;
-        Self { keys, first_prompt: seen[0], one_way }
-    }
-
-    /// How many reports are of a key each, at most so much later than the path.
-    fn hits(&self, reports: &[i64], late_ms: i64) -> usize {
-        let mut keys = self.keys.iter().map(|key| key + self.one_way).peekable();
-        let late = |key: i64, report: i64| report - key;
-        let hit = |report: &&i64| {
-            while keys.next_if(|key| late(*key, **report) > late_ms * MILLISECOND).is_some() {}
-            keys.next_if(|key| late(*key, **report) >= -2 * MILLISECOND).is_some()
-        };
-        reports.iter().filter(hit).count()
-    }
-}
+use typed::Typed;
 
 fn analyze(file: &str) -> (Value, Vec<i64>) {
     let run = keywitness(["analyze", "--format", "ndjson", "--keystrokes=all", file]);
@@ -60,7 +30,7 @@ fn analyze(file: &str) -> (Value, Vec<i64>) {
 #[test]
 fn an_exchange_of_keys_in_a_group_is_no_typing() {
     for name in ["gex-client", "gex-server"] {
-        let truth = Typed::of(name);
+        let truth = Typed::of(&format!("ssh/{name}"));
         let (session, reports) = analyze(&format!("pcaps/ssh/{name}.pcap"));
         // What is typed meanwhile goes out behind the exchange.
         assert_eq!((reports.len(), truth.hits(&reports, 400)), (truth.keys.len(), truth.keys.len()), "{name}");
@@ -93,7 +63,7 @@ fn the_leg_behind_a_relay_before_the_server_is_in_what_answers_chaff() {
 #[test]
 fn keys_of_every_client_are_told() {
     for name in ["plink", "dropbear", "paramiko", "asyncssh"] {
-        let truth = Typed::of(name);
+        let truth = Typed::of(&format!("ssh/{name}"));
         let (_, reports) = analyze(&format!("pcaps/ssh/{name}.pcap"));
         let (hits, keys) = (truth.hits(&reports, 60), truth.keys.len());
         assert!(hits * 100 >= reports.len() * 98 && hits * 100 >= keys * 92, "{name}: {hits} of {}, {keys} typed", reports.len());
@@ -107,9 +77,9 @@ fn without_the_beginning_what_is_told_was_typed() {
     fs::create_dir_all(&folder).unwrap();
     let mut told = Vec::new();
     for name in ["plink", "dropbear", "paramiko", "asyncssh"] {
-        let truth = Typed::of(name);
+        let truth = Typed::of(&format!("ssh/{name}"));
         let packets = pcap::read(&format!("ssh/{name}"));
-        for from in [truth.first_prompt, truth.keys[truth.keys.len() / 2]] {
+        for from in [truth.first_prompt.unwrap(), truth.keys[truth.keys.len() / 2]] {
             let rest: Vec<_> = packets.iter().filter(|packet| packet.time as i64 > from).cloned().collect();
             let file = folder.join(format!("{name}.pcap"));
             fs::write(&file, Classic { big_endian: false, microseconds: false }.write(&rest)).unwrap();
