@@ -29,16 +29,16 @@ use keywitness::{
 };
 use pcaps::capture;
 
-/// Names of all captures of the laboratory, those of sessions over UDP among them.
+/// Names of all captures of the laboratory, those of sessions over UDP and in WebSocket among them.
 fn names() -> Vec<String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("pcaps");
-    let files = ["", "udp/"].into_iter().flat_map(|part| {
+    let files = ["", "udp/", "web/"].into_iter().flat_map(|part| {
         let entries = std::fs::read_dir(folder.join(part)).unwrap();
         entries.map(move |entry| format!("{part}{}", entry.unwrap().file_name().to_str().unwrap()))
     });
     let mut names: Vec<String> = files.filter_map(|name| name.strip_suffix(".pcap").map(str::to_owned)).collect();
     names.sort();
-    assert!(names.len() >= 10 && names.iter().any(|name| name.starts_with("udp/")));
+    assert!(names.len() >= 10 && ["udp/", "web/"].iter().all(|part| names.iter().any(|name| name.starts_with(part))));
     names
 }
 

@@ -8,13 +8,13 @@ use crate::{
     protocol::carrier::{Carrier, Kind},
 };
 
-/// A proxy that the client asked to connect it.
+/// A proxy that the client asked to connect it, or a server of WebSocket.
 #[derive(Serialize, JsonSchema)]
 pub(super) struct CarrierRecord {
     /// How it was asked.
-    #[schemars(extend("enum" = ["socks4", "socks4a", "socks5", "http_connect"]))]
+    #[schemars(extend("enum" = ["socks4", "socks4a", "socks5", "http_connect", "websocket"]))]
     kind: &'static str,
-    /// Where to: name or address as the client gave it, escaped, or its pseudonym.
+    /// Where to: name or address as the client gave it, escaped, or its pseudonym; of WebSocket the one that the client speaks to.
     host: String,
     /// Port there.
     port: u16,
@@ -28,6 +28,7 @@ impl CarrierRecord {
                 Kind::Socks4a => "socks4a",
                 Kind::Socks5 => "socks5",
                 Kind::HttpConnect => "http_connect",
+                Kind::WebSocket => "websocket",
             },
             host: escape::text(&carrier.target.host),
             port: carrier.target.port,

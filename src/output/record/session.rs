@@ -52,8 +52,8 @@ pub(in crate::output) struct SessionRecord<'a> {
     client_evidence: &'static str,
     /// VLANs and tunnels around the session, the outermost first; empty where there is none.
     encapsulation: Vec<EncapsulationRecord>,
-    /// Proxies that the client asked to connect it, in clear and in this connection, the first one first: `server` is that one, and all that
-    /// is told of it; `details` are of what is carried. Empty where none was seen, which does not say that there is none.
+    /// Proxies that the client asked to connect it, and servers of WebSocket, in clear and in this connection, the first one first: `server` is
+    /// that one, and all that is told of it; `details` are of what is carried. Empty where none was seen, which does not say that there is none.
     carriers: Vec<CarrierRecord>,
     /// Transport protocol.
     #[schemars(extend("enum" = ["tcp", "udp"]))]

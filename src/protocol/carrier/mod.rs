@@ -1,18 +1,20 @@
-//! Proxies that end TCP and carry another connection: SOCKS4 and 4a, SOCKS5 (RFC 1928, with the passwords of RFC 1929), and
-//! CONNECT of HTTP/1 (RFC 9110 §9.3.6). What the client asks for and the proxy's answer are read; from the byte behind them on, each
-//! direction is the session's that is carried, whatever its protocol. A chain of proxies is a carrier in a carrier.
+//! Proxies that end TCP and carry another connection: SOCKS4 and 4a, SOCKS5 (RFC 1928, with the passwords of RFC 1929), CONNECT of
+//! HTTP/1 (RFC 9110 §9.3.6), and WebSocket without extensions (RFC 6455), as browsers speak it to what stands before a desktop or a shell.
+//! What the client asks for and the proxy's answer are read; from the byte behind them on, each direction is the session's that is
+//! carried (of WebSocket what its frames carry), whatever its protocol. A chain of proxies is a carrier in a carrier.
 //!
 //! *Known*: to which host the client had itself connected, by the name or the address that it gave. *Not kept*: the names and passwords by
 //! which it made itself known to a proxy; they do not enter a buffer.
 
 mod beyond;
+mod frames;
 mod reply;
 mod request;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::request::{Kind, Target};
-use self::{beyond::Beyond, reply::Reply, request::Request};
+use self::{beyond::Beyond, frames::Frames, reply::Reply, request::Request};
 use super::{Decoder, Facts, Standing};
 use crate::{
     cue::Cue,
@@ -55,6 +57,8 @@ pub struct Carried {
     inside: PerSide<bool>,
     inner: Decoder,
     beyond: Beyond,
+    /// Where what is carried is in frames; a side of which bytes are missing has none, until a segment is whole frames.
+    frames: Option<Box<PerSide<Option<Frames>>>>,
     not_ours: bool,
 }
 
@@ -75,6 +79,7 @@ impl Default for Carried {
             inside: PerSide::default(),
             inner: Decoder::new(PerSide { client: true, server: true }),
             beyond: Beyond::default(),
+            frames: None,
             not_ours: false,
         }
     }
@@ -86,12 +91,17 @@ impl Carried {
     pub(crate) const MOST_BYTES: usize = size_of::<Self>()
         + MOST_REQUESTS * (size_of::<Stage>() + request::MOST_KEPT)
         + 2 * (request::MOST_KEPT + reply::MOST_KEPT)
+        + size_of::<PerSide<Option<Frames>>>()
+        + 2 * Frames::MOST_BYTES
         + Beyond::MOST_BYTES;
 
     /// Whether a client that begins like this may ask a proxy.
     #[must_use]
     pub fn may_begin(bytes: &[u8]) -> bool {
         let Some(mut request) = bytes.first().copied().and_then(Request::begun_by) else { return false };
+        if request.kind() == Kind::WebSocket && !request::asks_for_websocket(bytes) {
+            return false; // most are for pages: no flow is kept for those
+        }
         let last = bytes.iter().map(|byte| request.push(*byte)).find(|turn| *turn != Turn::More);
         last != Some(Turn::NotOurs)
     }
@@ -124,7 +134,7 @@ impl Carried {
     /// Whether it matters what segments carry, besides how much it is.
     #[must_use]
     pub fn reads_bytes(&self) -> bool {
-        !self.is_through() || self.inner.reads_bytes()
+        !self.is_through() || self.frames.is_some() || self.inner.reads_bytes()
     }
 
     /// Whether what is carried shows that client and server are the other way round; asked once.
@@ -133,6 +143,7 @@ impl Carried {
         if swapped {
             self.passed.swap();
             self.inside.swap();
+            self.frames.iter_mut().for_each(|frames| frames.swap());
         }
         swapped
     }
@@ -157,7 +168,10 @@ impl Carried {
         if rest.len > 0 && *self.inside.get(side) && !self.not_ours {
             rest.acked = self.beyond.acked(side, &rest);
             let before = cues.len();
-            self.inner.on_data(side, &rest, rtt, cues);
+            match &mut self.frames {
+                Some(_) => self.on_frames(side, &rest, rtt, cues),
+                None => self.inner.on_data(side, &rest, rtt, cues),
+            }
             for cue in cues.iter_mut().skip(before) {
                 if let Cue::CanObfuscate { near, .. } = cue {
                     *near = false;
@@ -171,7 +185,31 @@ impl Carried {
         if !*self.inside.get(side) {
             self.lose(side);
         }
+        if let Some(frames) = &mut self.frames {
+            *frames.get_mut(side) = None;
+        }
         if !self.not_ours {
+            self.inner.on_gap(side, cues);
+        }
+    }
+
+    fn on_frames(&mut self, side: Side, data: &Data<'_>, rtt: Option<Span>, cues: &mut Vec<Cue>) {
+        let Some(kept) = self.frames.as_mut().map(|frames| frames.get_mut(side)) else { return };
+        if kept.is_none() && data.bytes.len() == data.len as usize && Frames::are_whole(data.bytes) {
+            *kept = Some(Frames::default());
+        }
+        let Some(frames) = kept else { return };
+        let inner = &mut self.inner;
+        let came = frames.push(data.bytes, |bytes| {
+            let len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+            inner.on_data(side, &Data { bytes, len, ..*data }, rtt, cues);
+        });
+        let missing = data.len.saturating_sub(u32::try_from(data.bytes.len()).unwrap_or(u32::MAX));
+        let is_cut = missing > 0 && came.is_ok(); // by a snaplen
+        if came.is_err() || (is_cut && !frames.skip(missing)) {
+            *kept = None;
+        }
+        if came.is_err() || is_cut {
             self.inner.on_gap(side, cues);
         }
     }
@@ -199,6 +237,9 @@ impl Carried {
                     Side::Server => stage.reply.finish(),
                 }
                 *self.passed.get_mut(side) += 1;
+                if stage.request.kind() == Kind::WebSocket && self.frames.is_none() {
+                    self.frames = Some(Box::new(PerSide::from_fn(|_| Some(Frames::default()))));
+                }
             }
             Turn::NotOurs => self.not_ours = true,
         }

@@ -14,9 +14,13 @@ const MOST_BODY: u32 = 1 << 20;
 /// Status of HTTP: the proxy wants the client to make itself known (RFC 9110 §15.5.8).
 const PASSWORD_WANTED: u16 = 407;
 
+/// Status of HTTP: from here on it is WebSocket (RFC 6455 §4.2.2).
+const SWITCHING: u16 = 101;
+
 /// Reader of one answer.
 #[derive(Clone, Debug)]
 pub(super) struct Reply {
+    kind: Kind,
     field: Field,
     kept: Vec<u8>,
 }
@@ -46,9 +50,9 @@ impl Reply {
         let field = match kind {
             Kind::Socks4 | Kind::Socks4a => Field::Answer4,
             Kind::Socks5 => Field::Method5,
-            Kind::HttpConnect => Field::Line,
+            Kind::HttpConnect | Kind::WebSocket => Field::Line,
         };
-        Self { field, kept: Vec::new() }
+        Self { kind, field, kept: Vec::new() }
     }
 
     /// Keeps nothing.
@@ -89,8 +93,11 @@ impl Reply {
                 };
                 if self.kept.len() < 4 + address + 2 { Turn::More } else { Turn::Done }
             }
-            (Field::Line, line) => match status(line) {
-                Some(status @ (200..300 | PASSWORD_WANTED)) => self.go_on(Field::Headers { status, all: 0, body: None }),
+            (Field::Line, line) => match (self.kind, status(line)) {
+                (Kind::WebSocket, Some(status @ SWITCHING))
+                | (Kind::HttpConnect, Some(status @ (200..300 | PASSWORD_WANTED))) => {
+                    self.go_on(Field::Headers { status, all: 0, body: None })
+                }
                 _ => Turn::NotOurs,
             },
             (Field::Headers { status, all, body }, line) => {
@@ -98,6 +105,7 @@ impl Reply {
                 let all = all + line.len() as u32; // no longer than is kept
                 match (line.is_empty(), status, body) {
                     (false, ..) if all > MOST_HEADERS => Turn::NotOurs,
+                    (false, SWITCHING, _) if is_extension(line) => Turn::NotOurs, // it would compress
                     (false, ..) => {
                         let body = body.or_else(|| body_length(line));
                         self.go_on(Field::Headers { status, all, body })
@@ -123,6 +131,12 @@ impl Reply {
 fn status(line: &[u8]) -> Option<u16> {
     let code = line.split(|byte| *byte == b' ').nth(1)?.trim_ascii();
     std::str::from_utf8(code).ok()?.parse().ok()
+}
+
+/// Whether a header of WebSocket says that frames are other than those of RFC 6455.
+fn is_extension(header: &[u8]) -> bool {
+    const NAME: &[u8] = b"sec-websocket-extensions:";
+    header.get(..NAME.len()).is_some_and(|name| name.eq_ignore_ascii_case(NAME))
 }
 
 /// What a header says of the body's length.

@@ -26,6 +26,8 @@ pub enum Kind {
     Socks5,
     /// CONNECT of HTTP (RFC 9110 §9.3.6).
     HttpConnect,
+    /// WebSocket (RFC 6455): to whom the client believes to speak, not where that one connects to.
+    WebSocket,
 }
 
 /// Where a client has itself connected to.
@@ -53,6 +55,8 @@ pub(super) struct Request {
     field: Field,
     kept: Vec<u8>,
     target: Option<Target>,
+    /// Whether a header asked for WebSocket.
+    upgrades: bool,
 }
 
 /// What the next byte belongs to.
@@ -101,9 +105,10 @@ impl Request {
             4 => (Kind::Socks4, Field::Fixed4),
             5 => (Kind::Socks5, Field::Version5),
             b'C' => (Kind::HttpConnect, Field::Line),
+            b'G' => (Kind::WebSocket, Field::Line),
             _ => return None,
         };
-        Some(Self { kind, field, kept: Vec::new(), target: None })
+        Some(Self { kind, field, kept: Vec::new(), target: None, upgrades: false })
     }
 
     pub(super) const fn kind(&self) -> Kind {
@@ -143,13 +148,19 @@ impl Request {
             Field::Secret { left, more } => secret(left - 1, more),
             Field::Request5 => return self.request5(byte),
             Field::Line => return self.line(byte),
-            Field::Headers { line, all } => match byte {
-                b'\n' if line == 0 => return Turn::Done,
-                _ if all >= MOST_HEADERS => return Turn::NotOurs,
-                b'\n' => Field::Headers { line: 0, all: all + 1 },
-                b'\r' => Field::Headers { line, all: all + 1 },
-                _ => Field::Headers { line: line + 1, all: all + 1 },
-            },
+            Field::Headers { line, all } => {
+                if self.kind == Kind::WebSocket {
+                    self.keep_header(byte);
+                }
+                match byte {
+                    b'\n' if line == 0 && (self.kind != Kind::WebSocket || self.upgrades) => return Turn::Done,
+                    b'\n' if line == 0 => return Turn::NotOurs,
+                    _ if all >= MOST_HEADERS => return Turn::NotOurs,
+                    b'\n' => Field::Headers { line: 0, all: all + 1 },
+                    b'\r' => Field::Headers { line, all: all + 1 },
+                    _ => Field::Headers { line: line + 1, all: all + 1 },
+                }
+            }
         };
         self.field = next;
         Turn::More
@@ -204,19 +215,64 @@ impl Request {
         Turn::Done
     }
 
-    /// `CONNECT host:port HTTP/1.x`
+    /// `CONNECT host:port HTTP/1.x`, or `GET path HTTP/1.x`, of which the path may be long and is not kept.
     fn line(&mut self, byte: u8) -> Turn {
-        const METHOD: &[u8] = b"CONNECT ";
+        let is_get = self.kind == Kind::WebSocket;
+        let method: &[u8] = if is_get { b"GET " } else { b"CONNECT " };
         if byte != b'\n' {
             let at = self.kept.len();
-            self.kept.push(byte);
-            let fits = METHOD.get(at).is_none_or(|wanted| *wanted == byte) && at < MOST_KEPT;
+            if at < if is_get { method.len() } else { MOST_KEPT + 1 } {
+                self.kept.push(byte);
+            }
+            let fits = method.get(at).is_none_or(|wanted| *wanted == byte) && at < MOST_KEPT;
             return if fits { Turn::More } else { Turn::NotOurs };
         }
-        self.target = target_of_line(&std::mem::take(&mut self.kept));
+        let line = std::mem::take(&mut self.kept);
+        self.target = if is_get { Some(Target::default()) } else { target_of_line(&line) };
         self.field = Field::Headers { line: 0, all: 0 };
         if self.target.is_some() { Turn::More } else { Turn::NotOurs }
     }
+
+    /// Reads the headers of WebSocket that matter; what others say does not stay.
+    fn keep_header(&mut self, byte: u8) {
+        if byte != b'\n' {
+            if self.kept.len() < MOST_KEPT {
+                self.kept.push(byte);
+            }
+            return;
+        }
+        self.upgrades |= is_upgrade(&self.kept);
+        if let Some(host) = value_of(b"host", &self.kept) {
+            self.target = Some(target_of_host(host));
+        }
+        self.kept.clear();
+    }
+}
+
+/// Whether a client that begins like this asks for WebSocket (RFC 6455 §4.1), as far as its first segment says.
+pub(super) fn asks_for_websocket(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"GET ") && bytes.split(|byte| *byte == b'\n').any(is_upgrade)
+}
+
+fn is_upgrade(line: &[u8]) -> bool {
+    value_of(b"upgrade", line).is_some_and(|value| value.eq_ignore_ascii_case(b"websocket"))
+}
+
+/// What a header of this name says.
+fn value_of<'a>(name: &[u8], line: &'a [u8]) -> Option<&'a [u8]> {
+    let (start, value) = line.split_at_checked(name.len())?;
+    let value = value.strip_prefix(b":").filter(|_| start.eq_ignore_ascii_case(name))?;
+    Some(value.trim_ascii())
+}
+
+/// Of a name or an address, with a port or without (RFC 9110 §7.2).
+fn target_of_host(host: &[u8]) -> Target {
+    const HTTP: u16 = 80;
+    let text = String::from_utf8_lossy(host);
+    let with_port = text.rsplit_once(':').and_then(|(name, port)| Some((name, port.parse().ok()?)));
+    let (name, port) = with_port.filter(|_| !text.ends_with(']')).unwrap_or((&text, HTTP));
+    let name = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    Target { host: name.as_bytes().to_vec(), port }
 }
 
 /// What follows where so many bytes of a secret are left.

@@ -75,6 +75,61 @@ fn each_way_to_ask_and_what_follows_is_the_session() {
     }
 }
 
+/// A frame of a client's, with a mask, and of a server's.
+fn frame(side: Side, bytes: &[u8]) -> Vec<u8> {
+    let mask = [9, 8, 7, 6];
+    match side {
+        C => {
+            let masked = bytes.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask);
+            [0x82, 0x80 | bytes.len() as u8].into_iter().chain(mask).chain(masked).collect()
+        }
+        S => [&[0x82, bytes.len() as u8], bytes].concat(),
+    }
+}
+
+const UPGRADE: &[u8] =
+    b"GET /websockify?token=secret HTTP/1.1\r\nHost: [2001:db8::7]:6080\r\nCookie: secret\r\nUPGRADE: WebSocket\r\n\r\n";
+const SWITCHED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nSec-WebSocket-Protocol: binary\r\n\r\n";
+
+#[test]
+fn what_frames_of_websocket_carry_is_the_session() {
+    let (client, server) = (frame(C, b"SSH-2.0-a\r\n"), frame(S, b"SSH-2.0-b\r\n"));
+    let ping = [0x89, 0];
+    let turns: [(Side, &[u8]); 5] = [(C, UPGRADE), (S, SWITCHED), (S, &ping), (C, &client), (S, &server)];
+    let socket = (Kind::WebSocket, "2001:db8::7".to_owned(), 6_080);
+    assert_eq!(asked(&turns), (Standing::Both, vec![socket.clone()]));
+    let Some(Facts::Ssh(facts)) = run(&turns, 3).facts() else { panic!("not SSH") };
+    assert_eq!(facts.banners.server.as_deref(), Some(&b"SSH-2.0-b"[..]));
+
+    let connect: [(Side, &[u8]); 2] = [(C, b"CONNECT a:80 HTTP/1.1\r\n\r\n"), (S, b"HTTP/1.1 200 OK\r\n\r\n")];
+    let links = vec![(Kind::HttpConnect, "a".to_owned(), 80), socket];
+    assert_eq!(asked(&[&connect[..], &turns].concat()), (Standing::Both, links));
+}
+
+#[test]
+fn websocket_with_extensions_refused_or_of_no_session_is_none() {
+    let page = frame(C, b"{\"type\":1}");
+    let cases: [&Turns<'_>; 4] = [
+        &[(C, UPGRADE), (S, b"HTTP/1.1 101 x\r\nsec-websocket-extensions: permessage-deflate\r\n\r\n")],
+        &[(C, UPGRADE), (S, b"HTTP/1.1 200 OK\r\n\r\n")],
+        &[(C, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")],
+        &[(C, UPGRADE), (S, SWITCHED), (C, &page)],
+    ];
+    for turns in cases {
+        assert_eq!(asked(turns).0, Standing::NotOurs, "{turns:?}");
+    }
+}
+
+#[test]
+fn a_gap_ends_what_is_known_of_one_side_of_websocket() {
+    let (client, server) = (frame(C, b"SSH-2.0-a\r\n"), frame(S, b"SSH-2.0-b\r\n"));
+    let mut carried = run(&[(C, UPGRADE), (S, SWITCHED), (C, &client), (S, &server)], 4_096);
+    carried.on_gap(C, &mut Vec::new());
+    feed(&mut carried, C, &frame(C, b"x"));
+    assert_eq!(carried.standing(), Standing::Both);
+    feed(&mut carried, S, &frame(S, b"y"));
+}
+
 #[test]
 fn a_chain_is_read_to_its_end_and_a_password_that_is_asked_for_is_no_link_of_it() {
     let turns: [(Side, &[u8]); 8] = [
@@ -103,7 +158,7 @@ fn who_is_refused_or_asks_for_something_else_is_no_session() {
         &[(C, &[5, 1, 0]), (S, &[5, 0]), (C, &[5, 1, 0, 1, 0, 0, 0, 0, 0, 0]), (S, &[5, 5])], // not reached
         &[(C, b"CONNECT a:443 HTTP/1.1\r\n\r\n"), (S, b"HTTP/1.1 403 Forbidden\r\n")],
         &[(C, b"CONNECT / HTTP/1.1\r\n")],
-        &[(C, b"CONNECT a:443 HTTP/1.1\r\n\r\n"), (S, b"HTTP/1.1 200 OK\r\n\r\n"), (C, b"GET / HTTP/1.1\r\n")],
+        &[(C, b"CONNECT a:443 HTTP/1.1\r\n\r\n"), (S, b"HTTP/1.1 200 OK\r\n\r\n"), (C, b"GET / HTTP/1.1\r\nHost: b\r\n\r\n")],
     ];
     for turns in cases {
         assert_eq!(asked(turns).0, Standing::NotOurs, "{turns:?}");
@@ -112,10 +167,24 @@ fn who_is_refused_or_asks_for_something_else_is_no_session() {
 
 #[test]
 fn what_may_begin_one_is_told_by_all_of_the_first_segment() {
-    for fits in [&b"\x05"[..], b"\x05\x01\0", b"\x05\x03\0\x01\x02", b"\x04\x01", b"C", b"CONNECT a:1 HTTP/1.1\r\n\r\nSSH-"] {
+    for fits in
+        [&b"\x05"[..], b"\x05\x01\0", b"\x05\x03\0\x01\x02", b"\x04\x01", b"C", b"CONNECT a:1 HTTP/1.1\r\n\r\nSSH-", UPGRADE]
+    {
         assert!(Carried::may_begin(fits), "{fits:?}");
     }
-    for other in [&b""[..], b"\x05\0", b"\x05\x11", b"\x05\x01\0\0", b"\x04\x03", b"CON ", b"CONNECT a HTTP/1.1\r\n", b"SSH-"] {
+    for other in [
+        &b""[..],
+        b"\x05\0",
+        b"\x05\x11",
+        b"\x05\x01\0\0",
+        b"\x04\x03",
+        b"CON ",
+        b"CONNECT a HTTP/1.1\r\n",
+        b"SSH-",
+        b"G",
+        b"GET / HTTP/1.1\r\n",
+        &UPGRADE[..90],
+    ] {
         assert!(!Carried::may_begin(other), "{other:?}");
     }
 }
