@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    flow::Side,
+    flow::{Reaction, Side},
     time::{Span, Timestamp},
     wire::SeqNumber,
 };
@@ -232,4 +232,15 @@ pub enum Doubtful {
     Nothing,
     /// The pointer.
     Pointer,
+}
+
+/// What was learned of a session before it became one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shape {
+    /// Bytes of data of a segment or datagram that carries a letter.
+    pub key: u32,
+    /// Most often those of its echo.
+    pub echo: u32,
+    /// Of datagrams, when the client's program confirms by itself what came.
+    pub reaction: Option<Reaction>,
 }

@@ -378,7 +378,7 @@ impl Engine {
         }
         let silence = frame.time - flow.last_time;
         let side = flow.note_packet(sender, frame.time);
-        let flow = if is_beat(side, segment, silence) && is_due(flow, segment) {
+        let flow = if is_beat(side, segment.payload_len, silence) && is_due(flow, segment) {
             self.begin_watch(id, frame, packet);
             let Some(flow) = self.table.get_mut(id) else { return };
             flow

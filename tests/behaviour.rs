@@ -77,7 +77,15 @@ fn compared(name: &str, records: &[Value]) -> (usize, usize, usize) {
 
 #[test]
 fn what_is_typed_into_an_unknown_protocol_is_found() {
-    for (name, protocol, port) in [("stunnel", "tls", 443), ("wss", "tls", 443), ("tcp", "tcp", 4_444)] {
+    let cases = [
+        ("stunnel", "tls", 443),
+        ("wss", "tls", 443),
+        ("tcp", "tcp", 4_444),
+        ("quic", "quic", 4_433),
+        ("dtls", "dtls", 4_433),
+        ("udp", "udp", 4_433),
+    ];
+    for (name, protocol, port) in cases {
         let records = records(&format!("pcaps/typed/{name}.pcap"), &[]);
         let sessions = of(&records, "session");
         let session = sessions.iter().find(|session| session["identified_by"] == "behaviour").unwrap();
@@ -97,23 +105,40 @@ fn what_is_typed_into_an_unknown_protocol_is_found() {
 
 #[test]
 fn it_is_the_same_whoever_reads_and_whatever_else_is_told() {
-    let sessions = |more: &[&str]| -> Vec<Value> {
-        let records = records("pcaps/typed/tcp.pcap", more);
-        of(&records, "session").into_iter().filter(|session| session["identified_by"] == "behaviour").cloned().collect()
-    };
-    let one = sessions(&[]);
-    assert_eq!(one.len(), 1);
-    assert_eq!(sessions(&["--workers", "2"]), one);
-    let all = sessions(&["--all-flows"]);
-    assert_eq!((all.len(), &all[0]["keystrokes"]["count"]), (1, &one[0]["keystrokes"]["count"]));
+    for name in ["tcp", "quic"] {
+        let sessions = |more: &[&str]| -> Vec<Value> {
+            let records = records(&format!("pcaps/typed/{name}.pcap"), more);
+            of(&records, "session").into_iter().filter(|session| session["identified_by"] == "behaviour").cloned().collect()
+        };
+        let one = sessions(&[]);
+        assert_eq!(one.len(), 1);
+        assert_eq!(sessions(&["--workers", "2"]), one);
+        let all = sessions(&["--all-flows"]);
+        assert_eq!((all.len(), &all[0]["keystrokes"]["count"]), (1, &one[0]["keystrokes"]["count"]));
+    }
 }
 
-/// Requests at random to Redis, a player's keys answered by a server that speaks all the time, and a chat with its notices.
+/// What is counted does not depend on whether each key is told.
+#[test]
+fn datagrams_count_the_same_with_and_without_their_keys() {
+    let count = |more: &[&str]| {
+        let args = ["analyze", "--format", "ndjson", "pcaps/typed/dtls.pcap"];
+        let records = keywitness(args.into_iter().chain(more.iter().copied())).records();
+        of(&records, "session")[0]["keystrokes"]["count"].clone()
+    };
+    assert!(count(&[]).as_u64().unwrap() > 300);
+    assert_eq!(count(&[]), count(&["--keystrokes=all"]));
+}
+
+/// Requests at random to Redis, a player's keys answered by a server that speaks all the time, and a chat with its notices; over UDP and QUIC a
+/// player's keys and requests with pauses that are drawn.
 #[test]
 fn what_programs_say_is_no_session() {
-    let records = records("pcaps/typed/programs.pcap", &[]);
-    assert_eq!((of(&records, "session").len(), of(&records, "keystroke").len()), (0, 0));
-    assert_eq!(of(&records, "summary")[0]["flows"]["tcp"], 3);
+    for (name, transport, flows) in [("programs", "tcp", 3), ("programs-udp", "udp", 4)] {
+        let records = records(&format!("pcaps/typed/{name}.pcap"), &[]);
+        assert_eq!((of(&records, "session").len(), of(&records, "keystroke").len()), (0, 0));
+        assert_eq!(of(&records, "summary")[0]["flows"][transport], flows);
+    }
 }
 
 #[test]

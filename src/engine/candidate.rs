@@ -370,6 +370,14 @@ impl Engine {
         let session = self.table.get_mut(id).and_then(|flow| flow.attached.as_deref_mut()?.session.as_mut());
         let Some(session) = session else { return };
         session.on_deadline(time, &mut self.scratch);
+        self.take_decided(id, time);
+        self.report_if_due(id, time);
+    }
+
+    /// Hands on what a session has just decided, and wakes it for the rest.
+    pub(super) fn take_decided(&mut self, id: FlowId, time: Timestamp) {
+        let session = self.table.get_mut(id).and_then(|flow| flow.attached.as_deref_mut()?.session.as_mut());
+        let Some(session) = session else { return };
         let session_id = session.id();
         let deadline = session.new_deadline().filter(|_| self.limits.keystrokes);
         let (frame, ready, wanted) = (self.frame, &mut self.ready, self.limits.keystrokes);
@@ -380,7 +388,6 @@ impl Engine {
         if let Some(deadline) = deadline {
             self.wake_at(deadline, session_id, id);
         }
-        self.report_if_due(id, time);
     }
 
     pub(super) fn wake_at(&mut self, deadline: Timestamp, session: SessionId, id: FlowId) {

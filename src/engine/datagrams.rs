@@ -1,11 +1,17 @@
 //! UDP: a flow is looked at until some of its first datagrams have shown that it is no session.
 
 use super::{
-    Engine, ahead::Address, candidate::Candidate, clock::ClockOfFlow, evidence::session_id, opening::roles_by_port,
+    Engine,
+    ahead::Address,
+    candidate::Candidate,
+    clock::ClockOfFlow,
+    evidence::session_id,
+    opening::roles_by_port,
     session::Session,
+    watch::{is_beat, is_datagram_due},
 };
 use crate::{
-    flow::{Data, End, Evidence, Flow, FlowId, Kept, Side},
+    flow::{Data, End, Evidence, Flow, FlowId, Kept, Looks, Side},
     protocol::{
         Standing,
         datagram::{Datagrams, Miss, Recognised, is_announcing, recognise},
@@ -16,6 +22,9 @@ use crate::{
 /// Datagrams of a flow that are looked at: what a session begins with may come behind a copy, or a datagram that went astray.
 const LOOKS: u8 = 4;
 
+/// Of the first byte of a QUIC packet that opens a connection (RFC 8999 §5.1); DTLS has none.
+const LONG_HEADER: u8 = 0x80;
+
 impl Engine {
     pub(super) fn handle_udp(&mut self, frame: &Frame<'_>, packet: &Packet<'_>, datagram: &UdpDatagram<'_>, address: &Address) {
         let &Address { key, hash, sender, flow } = address;
@@ -24,14 +33,23 @@ impl Engine {
             let (side, evidence) = roles_by_port(key.endpoint(sender), key.endpoint(sender.other()));
             let client = if side == Side::Client { sender } else { sender.other() };
             let mut flow = Flow::new(key, client, evidence, false, frame.time);
-            flow.kept = Kept::Datagrams(LOOKS);
+            flow.kept = Kept::Datagrams(Looks { left: LOOKS, ..Looks::default() });
             self.insert(flow, frame, packet)
         });
         let Some(flow) = self.table.get_mut(id) else { return };
+        let silence = frame.time - flow.last_time;
         let side = flow.note_packet(sender, frame.time);
-        if let Kept::Datagrams(left @ 1..) = flow.kept {
+        if let Kept::Datagrams(Looks { left: left @ 1.., .. }) = flow.kept {
             return self.look_at_datagram(id, sender, left, frame, packet, datagram);
         }
+        let len = datagram.payload_len;
+        let flow = if is_beat(side, len, silence) && is_datagram_due(flow, len) {
+            self.begin_watch(id, frame, packet);
+            let Some(flow) = self.table.get_mut(id) else { return };
+            flow
+        } else {
+            flow
+        };
         if flow.attached.is_some() {
             self.handle_datagram(id, side, frame, packet, datagram);
         }
@@ -52,18 +70,23 @@ impl Engine {
         let Some(flow) = self.table.get_mut(id) else { return };
         let Some(initials) = self.shards.initials(flow.shard(), frame.time) else { return };
         let recognised = recognise(datagram.payload, datagram.payload_len, ports, initials);
+        let Kept::Datagrams(looks) = &mut flow.kept else { return };
         match recognised {
             Ok(recognised) => {
-                flow.kept = Kept::Datagrams(0);
+                looks.left = 0;
                 let midstream = recognised.midstream || left < LOOKS;
                 self.begin_datagrams(id, sender, recognised, midstream, frame, packet);
             }
             Err(_) if is_announcing(ports) => {}
-            Err(miss @ (Miss::Datagram | Miss::Unread)) => {
-                flow.kept = Kept::Datagrams(left - 1);
-                self.counters.unread += u64::from(miss == Miss::Unread);
+            Err(Miss::Datagram) => looks.left = left - 1,
+            Err(Miss::Unread) => {
+                (looks.left, looks.is_quic) = (left - 1, true);
+                self.counters.unread += 1;
             }
-            Err(Miss::Flow) => flow.kept = Kept::Datagrams(0),
+            Err(Miss::Flow) => {
+                let is_quic = datagram.payload.first().is_some_and(|first| first & LONG_HEADER != 0);
+                (looks.left, looks.is_quic) = (0, is_quic);
+            }
         }
         let Some(flow) = self.table.get(id).filter(|flow| flow.attached.is_some()) else { return };
         let side = flow.side_of(sender);
@@ -124,10 +147,15 @@ impl Engine {
         candidate.clock.on_packet(&self.clock);
         self.keep_headers(id, frame, datagram.payload_len > 0);
         let Some(candidate) = self.table.get_mut(id).and_then(|flow| flow.attached.as_deref_mut()) else { return };
-        let Some(session) = &mut candidate.session else { return };
-        let was_established = session.is_established();
         let (bytes, len) = (datagram.payload, datagram.payload_len);
         let data = Data { bytes, len, time: frame.time, end: SeqNumber(0), acked: None, sent: None };
+        if candidate.watched.is_some() {
+            self.watch_datagram(id, side, &data);
+            self.drop_refused_datagrams(id);
+            return;
+        }
+        let Some(session) = &mut candidate.session else { return };
+        let was_established = session.is_established();
         session.on_datagram(side, &data, &mut candidate.handshake, &mut self.scratch);
         session.losses.on_segment(self.losses, self.counters.packets);
         if session.standing() == Standing::NotOurs {
@@ -141,8 +169,17 @@ impl Engine {
         if session.is_established() && !was_established {
             self.table.schedule(id);
         }
+        self.take_decided(id, frame.time);
         self.expect_report(id, frame.time);
         self.weigh(id);
+    }
+
+    /// Nobody types into it.
+    fn drop_refused_datagrams(&mut self, id: FlowId) {
+        let candidate = self.table.get(id).and_then(|flow| flow.attached.as_deref());
+        if candidate.is_some_and(|candidate| candidate.session.is_none() && candidate.watched.is_none()) {
+            self.drop_datagrams(id);
+        }
     }
 
     /// A flow that is no session keeps nothing, unless it is reported anyway.

@@ -8,7 +8,7 @@ use super::{
     updates::Updates,
 };
 use crate::{
-    cue::{Cue, Terminal},
+    cue::{Cue, Shape, Terminal},
     flow::{Arrival, Data, Half, Item, PerSide, SessionId, Side, Stream},
     measure::{
         ack::AckTimer,
@@ -106,14 +106,14 @@ impl Session {
         Self { decoder, ..Self::new(id, PerSide::default(), false, losses) }
     }
 
-    /// A session that its behaviour has shown, wrapped in this; a letter takes so many bytes, and its echo.
+    /// A session that its behaviour has shown, wrapped in this and of this shape.
     pub(super) fn of_behaviour(
         id: SessionId,
         starts: PerSide<Option<SeqNumber>>,
-        (wrapping, key, echo): (Wrapping, u32, u32),
+        (wrapping, shape): (Wrapping, Shape),
         losses: Losses,
     ) -> Self {
-        let decoder = Decoder::Blind(Blind::new(wrapping, key, SEQUENCE, echo));
+        let decoder = Decoder::Blind(Blind::new(wrapping, shape, SEQUENCE));
         Self { decoder, ..Self::new(id, starts, false, losses) }
     }
 
@@ -130,6 +130,9 @@ impl Session {
     pub(super) fn on_datagram(&mut self, side: Side, data: &Data<'_>, handshake: &mut Handshake, scratch: &mut Scratch) {
         self.grain.note(data.time);
         self.decoder.on_data(side, data, None, &mut scratch.cues);
+        if self.decoder.is_blind() {
+            return self.carry_cues(scratch);
+        }
         for cue in scratch.cues.drain(..) {
             let Cue::RoundTrip { side, rtt } = cue else { continue };
             if handshake.rtt().get(side).is_none() {

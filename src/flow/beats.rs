@@ -8,11 +8,23 @@ pub struct Beats {
 }
 
 impl Beats {
+    /// Length of the last one, in bytes less one.
+    #[must_use]
+    pub const fn last(self) -> u8 {
+        self.len
+    }
+
     /// Counts a message of this length, in bytes less one, where it is as long as the one before; how many there were then. From 255
     /// it goes on at 128.
     #[inline]
     pub const fn note(&mut self, len: u8) -> Option<u8> {
-        let is_alike = self.len == len;
+        self.note_or(len, false)
+    }
+
+    /// The same where it may be like another one as well.
+    #[inline]
+    pub const fn note_or(&mut self, len: u8, is_like_another: bool) -> Option<u8> {
+        let is_alike = self.len == len || is_like_another;
         self.len = len;
         if !is_alike {
             return None;

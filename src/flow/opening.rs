@@ -14,8 +14,19 @@ pub enum Kept {
     Slim(Slim),
     /// It has only begun.
     Opening(Opening),
-    /// Of a UDP flow this many more datagrams are looked at.
-    Datagrams(u8),
+    /// Of a UDP flow it was looked at some datagrams.
+    Datagrams(Looks),
+}
+
+/// What is kept of a UDP flow.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Looks {
+    /// Datagrams that are still looked at.
+    pub left: u8,
+    /// It begins as QUIC does.
+    pub is_quic: bool,
+    /// Length less one, in bytes, of the short datagram of the client's before the last.
+    pub before: u8,
 }
 
 impl Default for Kept {

@@ -1,20 +1,25 @@
 //! A session whose protocol nobody can read, or nobody knows here: somebody types into it, as the lengths and times of its segments
-//! have shown.
+//! or datagrams have shown.
 //!
-//! *Known*: what it is wrapped in, by the heads of its segments. *Inferred*: that a segment as long as a letter has shown to be is a
+//! *Known*: what it is wrapped in, by the heads of its segments. *Not known* of datagrams: what answers what; an answer is taken to be of all that passed before. *Inferred*: that a segment as long as a letter has shown to be is a
 //! key, if it is echoed. *Not known*: what protocol it is, and whether what is longer is a key at all.
 
 use serde::{Deserialize, Serialize};
 
 use super::Standing;
 use crate::{
-    cue::{Cue, DataRange, Doubt, Input, InputKind, Output, OutputKind},
-    flow::{Data, Side},
+    cue::{Cue, DataRange, Doubt, Input, InputKind, Output, OutputKind, Shape},
+    flow::{Data, PerSide, Reactions, Side},
+    wire::SeqNumber,
 };
 
 /// Head of a TLS record with application data (RFC 8446 §5.1).
 const TLS_HEAD: [u8; 3] = [23, 3, 3];
 const TLS_HEADER: usize = 5;
+
+/// Of a DTLS record in its versions 1.0 and 1.2 (RFC 6347 §4.1); behind it stand epoch and number.
+const DTLS_HEADS: [[u8; 3]; 2] = [[23, 0xfe, 0xff], [23, 0xfe, 0xfd]];
+const DTLS_HEADER: usize = 13;
 
 /// A client's WebSocket frame: final, text or binary; masked, and short (RFC 6455 §5.2).
 const FRAME_KINDS: [u8; 2] = [0x81, 0x82];
@@ -35,6 +40,12 @@ pub enum Wrapping {
     Tls,
     /// WebSocket in clear.
     WebSocket,
+    /// UDP, and nothing that is known here.
+    Udp,
+    /// DTLS.
+    Dtls,
+    /// QUIC.
+    Quic,
 }
 
 impl Wrapping {
@@ -52,6 +63,18 @@ impl Wrapping {
             }
             _ => Self::None,
         }
+    }
+
+    /// What a client's datagram is wrapped in, where its flow does not begin as QUIC does.
+    #[must_use]
+    pub fn of_datagram(bytes: &[u8]) -> Self {
+        let is_dtls = bytes.first_chunk().is_some_and(|head| DTLS_HEADS.contains(head));
+        let len = bytes.get(DTLS_HEADER - 2..).and_then(|rest| rest.first_chunk()).map(|len| u16::from_be_bytes(*len));
+        if is_dtls && len.is_some_and(|len| is_rest(bytes, DTLS_HEADER, len)) { Self::Dtls } else { Self::Udp }
+    }
+
+    const fn is_of_datagrams(self) -> bool {
+        matches!(self, Self::Udp | Self::Dtls | Self::Quic)
     }
 }
 
@@ -75,6 +98,9 @@ impl Facts {
             Wrapping::None => "tcp",
             Wrapping::Tls => "tls",
             Wrapping::WebSocket => "websocket",
+            Wrapping::Udp => "udp",
+            Wrapping::Dtls => "dtls",
+            Wrapping::Quic => "quic",
         }
     }
 }
@@ -87,13 +113,17 @@ pub struct Blind {
     key: u32,
     echo: u32,
     sequence: u32,
+    reactions: Reactions,
+    /// Bytes that each side has sent in datagrams, which have no numbers of their own.
+    sent: PerSide<SeqNumber>,
 }
 
 impl Blind {
-    /// Of a session in which a letter takes `key` bytes, a sequence up to `sequence` more, and an echo most often `echo`.
+    /// Of a session of this shape, in which a sequence takes up to `sequence` bytes more than a letter.
     #[must_use]
-    pub const fn new(wrapping: Wrapping, key: u32, sequence: u32, echo: u32) -> Self {
-        Self { wrapping, key, echo, sequence }
+    pub fn new(wrapping: Wrapping, shape: Shape, sequence: u32) -> Self {
+        let Shape { key, echo, reaction } = shape;
+        Self { wrapping, key, echo, sequence, reactions: Reactions::new(reaction), sent: PerSide::default() }
     }
 
     /// What is known of it.
@@ -108,8 +138,21 @@ impl Blind {
         Standing::Both
     }
 
-    /// Takes a segment's data.
-    pub fn on_data(&self, side: Side, data: &Data<'_>, cues: &mut Vec<Cue>) {
+    /// Takes a segment's data, or a datagram's.
+    pub fn on_data(&mut self, side: Side, data: &Data<'_>, cues: &mut Vec<Cue>) {
+        if !self.wrapping.is_of_datagrams() {
+            return self.on_message(side, data, cues);
+        }
+        let sent = self.sent.get_mut(side);
+        *sent = sent.plus(data.len);
+        let (end, acked) = (*sent, Some(*self.sent.get(side.other())));
+        let is_reaction = self.reactions.take(side, data.time);
+        if side == Side::Server || !(is_reaction || data.len < self.key) {
+            self.on_message(side, &Data { end, acked, ..*data }, cues);
+        }
+    }
+
+    fn on_message(&self, side: Side, data: &Data<'_>, cues: &mut Vec<Cue>) {
         let &Data { time, acked, len, .. } = data;
         if side == Side::Server {
             let is_echo = len <= self.echo.saturating_add(self.sequence);

@@ -10,7 +10,8 @@ mod rhythm;
 use std::collections::BTreeMap;
 
 use crate::{
-    flow::Side,
+    cue::Shape,
+    flow::{PerSide, Reaction, Reactions, Side},
     time::{Span, Timestamp},
     wire::SeqNumber,
 };
@@ -51,6 +52,12 @@ const ECHOED: usize = 85;
 const SAME_ECHO: usize = 40;
 const BEHIND_SILENCE: usize = 60;
 
+/// What a client's program confirms by itself comes within its own delay: 25 ms (`max_ack_delay`, RFC 9000 §18.2), and what paths differ by; so
+/// much of what follows a server's datagram, in percent, is such that it is taken to be that.
+const CONFIRMED: Span = Span::from_millis(30);
+const EARLIER: Span = Span::from_millis(3);
+const REACTIONS: usize = 80;
+
 /// Segments that the server sends unasked, in percent of the keys, at most.
 const MOST_UNASKED: usize = 30;
 
@@ -76,13 +83,8 @@ pub enum Verdict {
     Open,
     /// Nobody types here.
     Refused,
-    /// Somebody types, and a letter takes this many bytes, its echo most often that many.
-    Typed {
-        /// Bytes of data of a segment that carries a letter.
-        key: u32,
-        /// Bytes of data of the segment that echoes it.
-        echo: u32,
-    },
+    /// Somebody types.
+    Typed(Shape),
 }
 
 /// Looks at one flow until something is known.
@@ -90,6 +92,9 @@ pub enum Verdict {
 pub struct Watch {
     segments: Vec<Segment>,
     messages: usize,
+    /// Bytes that each side has sent in datagrams, where the flow has any.
+    sent: Option<PerSide<SeqNumber>>,
+    reactions: Reactions,
 }
 
 impl Watch {
@@ -103,29 +108,67 @@ impl Watch {
         &self.segments
     }
 
+    /// Of a flow over UDP.
+    #[must_use]
+    pub fn of_datagrams() -> Self {
+        Self { sent: Some(PerSide::default()), ..Self::default() }
+    }
+
+    /// Takes a datagram, which has no number and confirms nothing: it is taken to answer all that passed before.
+    pub fn on_datagram(&mut self, time: Timestamp, side: Side, len: u32) -> Verdict {
+        let sent = self.sent.get_or_insert_default();
+        let end = sent.get(side).plus(len);
+        *sent.get_mut(side) = end;
+        let acked = Some(*sent.get(side.other()));
+        self.on_segment(Segment { time, side, len, end, acked })
+    }
+
     /// Takes a segment with data that was not seen before.
     pub fn on_segment(&mut self, segment: Segment) -> Verdict {
+        if self.sent.is_some() && self.reactions.take(segment.side, segment.time) {
+            return Verdict::Open;
+        }
         self.segments.push(segment);
         let stretch = segment.time - self.segments.first().map_or(segment.time, |first| first.time);
         if segment.side == Side::Client {
             self.messages += 1;
             // The echo of the last one is not there yet.
-            if STEPS.contains(&self.messages)
-                && let verdict @ (Verdict::Typed { .. } | Verdict::Refused) = self.judge()
-            {
-                return verdict;
+            if STEPS.contains(&self.messages) {
+                self.leave_out_reactions();
+                if let verdict @ (Verdict::Typed(_) | Verdict::Refused) = self.judge() {
+                    return verdict;
+                }
             }
         }
         let is_over = self.messages >= MOST_MESSAGES || self.segments.len() >= MOST_SEGMENTS || stretch > LONGEST_STRETCH;
         if is_over { Verdict::Refused } else { Verdict::Open }
     }
 
+    /// The length of a letter that became a byte longer on the way, with the number of its place in a stream (QUIC, RFC 9000 §16); and how many
+    /// letters have either.
+    fn grown(&self, (len, same): (u32, usize)) -> (u32, usize) {
+        let of = |len| self.segments.iter().filter(|segment| segment.side == Side::Client && segment.len == len).count();
+        let (shorter, longer) = (of(len.saturating_sub(1)), of(len + 1));
+        if shorter > longer { (len - 1, same + shorter) } else { (len, same + longer) }
+    }
+
+    /// Drops what the client's program sent by itself, once that shows.
+    fn leave_out_reactions(&mut self) {
+        let is_open = self.sent.is_some() && self.reactions.known().is_none();
+        let Some(reaction) = reaction(&self.segments).filter(|_| is_open) else { return };
+        let mut reactions = Reactions::new(Some(reaction));
+        self.segments.retain(|segment| !reactions.take(segment.side, segment.time));
+        self.messages = self.segments.iter().filter(|segment| segment.side == Side::Client).count();
+        self.reactions = reactions;
+    }
+
     fn judge(&self) -> Verdict {
         let messages = || self.segments.iter().filter(|segment| segment.side == Side::Client);
-        let (Some((key, same)), count) = (most_frequent(messages().map(|message| message.len)), messages().count()) else {
+        let (Some(frequent), count) = (most_frequent(messages().map(|message| message.len)), messages().count()) else {
             return Verdict::Open;
         };
-        let keys: Vec<Key> = self.keys(key);
+        let (key, same) = if self.sent.is_some() { self.grown(frequent) } else { frequent };
+        let keys: Vec<Key> = keys(&self.segments, key);
         let echoes = || keys.iter().filter_map(|key| key.echo);
         let silent = keys.iter().filter(|key| key.behind_silence).count();
         let (echo, same_echo) = most_frequent(echoes()).unwrap_or_default();
@@ -136,57 +179,74 @@ impl Watch {
             && has_share(echoes().count() + 1, keys.len(), ECHOED)
             && has_share(same_echo, keys.len(), SAME_ECHO)
             && has_share(silent, keys.len(), BEHIND_SILENCE)
-            && !has_share(self.unasked(), keys.len().max(1), MOST_UNASKED);
+            && !has_share(unasked(&self.segments), keys.len().max(1), MOST_UNASKED);
         let is_first = STEPS.first().is_none_or(|first| self.messages <= *first);
         if !is_echo_like {
             // Later, a screen that is drawn may hide it for a while.
             return if is_first { Verdict::Refused } else { Verdict::Open };
         }
         let intervals: Vec<Span> = keys.iter().zip(keys.iter().skip(1)).map(|(before, key)| key.time - before.time).collect();
-        if !is_first && rhythm::is_human(&intervals) { Verdict::Typed { key, echo } } else { Verdict::Open }
+        if !is_first && rhythm::is_human(&intervals) {
+            Verdict::Typed(Shape { key, echo, reaction: self.reactions.known() })
+        } else {
+            Verdict::Open
+        }
     }
+}
 
-    /// Messages as long as a key, and what came back.
-    fn keys(&self, len: u32) -> Vec<Key> {
-        let mut last_output = None;
-        let mut keys: Vec<Key> = Vec::new();
-        for segment in &self.segments {
-            match segment.side {
-                Side::Client if (len..=len + SEQUENCE).contains(&segment.len) => keys.push(Key {
-                    time: segment.time,
-                    end: segment.end,
-                    echo: None,
-                    behind_silence: last_output.is_none_or(|last| segment.time - last >= QUIET),
-                }),
-                Side::Client => {}
-                Side::Server => {
-                    last_output = Some(segment.time);
-                    if let Some(key) = keys.last_mut()
-                        && key.echo.is_none()
-                        && segment.time - key.time <= ECHO
-                        && segment.acked.is_some_and(|acked| acked.since(key.end) >= 0)
-                        && segment.len <= LONGEST_ECHO
-                    {
-                        key.echo = Some(segment.len);
-                    }
+/// Messages as long as a key, and what came back.
+fn keys(segments: &[Segment], len: u32) -> Vec<Key> {
+    let mut last_output = None;
+    let mut keys: Vec<Key> = Vec::new();
+    for segment in segments {
+        match segment.side {
+            Side::Client if (len..=len + SEQUENCE).contains(&segment.len) => keys.push(Key {
+                time: segment.time,
+                end: segment.end,
+                echo: None,
+                behind_silence: last_output.is_none_or(|last| segment.time - last >= QUIET),
+            }),
+            Side::Client => {}
+            Side::Server => {
+                last_output = Some(segment.time);
+                if let Some(key) = keys.last_mut()
+                    && key.echo.is_none()
+                    && segment.time - key.time <= ECHO
+                    && segment.acked.is_some_and(|acked| acked.since(key.end) >= 0)
+                    && segment.len <= LONGEST_ECHO
+                {
+                    key.echo = Some(segment.len);
                 }
             }
         }
-        keys
     }
+    keys
+}
 
-    /// Segments of the server long after anything that the client said.
-    fn unasked(&self) -> usize {
-        let mut last_input = None;
-        let mut unasked = 0;
-        for segment in &self.segments {
-            match segment.side {
-                Side::Client => last_input = Some(segment.time),
-                Side::Server => unasked += usize::from(last_input.is_none_or(|last| segment.time - last > UNASKED)),
-            }
+/// Segments of the server long after anything that the client said.
+fn unasked(segments: &[Segment]) -> usize {
+    let mut last_input = None;
+    let mut unasked = 0;
+    for segment in segments {
+        match segment.side {
+            Side::Client => last_input = Some(segment.time),
+            Side::Server => unasked += usize::from(last_input.is_none_or(|last| segment.time - last > UNASKED)),
         }
-        unasked
     }
+    unasked
+}
+
+/// How soon the client's program confirms by itself what the server sends, where it does (QUIC, SCTP): most of what the client sends next follows at the
+/// same distance. What a person sends does not.
+fn reaction(segments: &[Segment]) -> Option<Reaction> {
+    let pairs = segments.iter().zip(segments.iter().skip(1));
+    let next = pairs.filter(|(one, next)| one.side == Side::Server && next.side == Side::Client);
+    let mut lags: Vec<Span> = next.map(|(one, next)| next.time - one.time).collect();
+    lags.sort_unstable();
+    let least = *lags.get(lags.len() / 10)?;
+    let reaction = Reaction { least: least - EARLIER, most: least + CONFIRMED };
+    let holding = lags.iter().filter(|lag| reaction.holds(**lag)).count();
+    has_share(holding, lags.len(), REACTIONS).then_some(reaction)
 }
 
 /// A message that is as long as a key.
