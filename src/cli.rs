@@ -1,6 +1,7 @@
 //! The command line: what can be typed. Nothing here looks at files or the environment.
 
 mod alerts;
+mod archive;
 mod limits;
 mod live;
 mod machine;
@@ -14,6 +15,7 @@ use clap_complete::Shell;
 
 pub use self::{
     alerts::AlertArgs,
+    archive::{ArchiveArgs, LiveArchiveArgs},
     limits::LimitArgs,
     live::{CaptureArgs, LiveArgs, StampChoice},
     machine::{DoctorArgs, ReplayArgs},
@@ -181,6 +183,10 @@ pub struct AnalyzeArgs {
     /// addresses in it are pseudonyms.
     #[arg(long, value_name = "DIR")]
     pub save_evidence: Option<PathBuf>,
+
+    /// Where sessions are archived.
+    #[command(flatten)]
+    pub archive: ArchiveArgs,
 
     /// When to show on standard error how far the inputs were read. `auto` is on a terminal, unless -q is given; the bar
     /// vanishes at the end. Of standard input only the rate is known.

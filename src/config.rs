@@ -71,6 +71,8 @@ pub struct AnalyzeConfig {
     pub pseudonyms: Option<Arc<Pseudonyms>>,
     /// The folder for the evidence of each alert.
     pub save_evidence: Option<PathBuf>,
+    /// The folder of the archive.
+    pub archive: Option<PathBuf>,
     /// Engines that share the work.
     pub workers: usize,
     /// Whether only observations are written, and of what.
@@ -185,6 +187,7 @@ impl AnalyzeConfig {
             color: is_terminal && !no_color,
             keystrokes: args.keystrokes,
             save_evidence: args.save_evidence,
+            archive: args.archive.archive,
             workers: usize::from(args.workers),
             emit: args.emit,
             limits: args.limits,

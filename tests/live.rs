@@ -18,6 +18,7 @@ use std::{
 };
 
 use lab::{Ended, Lab, Sensor, wait_until};
+use parquet::file::reader::{FileReader, SerializedFileReader};
 use pcap_file::{Packet, read};
 use program::{Run, command, keywitness, of};
 use rustix::process::{Signal, geteuid};
@@ -411,6 +412,50 @@ fn the_output_file_goes_on_after_a_kill_and_is_opened_again() {
     assert_eq!(live.status, Some(0));
     assert_eq!((of(&lines(&rotated), "session").len(), of(&lines(&rotated), "summary").len()), (2, 0));
     assert_eq!((of(&lines(&file), "session").len(), of(&lines(&file), "summary").len()), (1, 1));
+}
+
+/// By time, on SIGHUP and at the end, behind the guard; what a kill leaves is whole.
+#[test]
+fn the_archive_grows_while_the_sensor_runs() {
+    let Some(lab) = Lab::new("archive") else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let archive = folder.path().join("archive");
+    lab.pair("out", "tap");
+    let start = |every: &str| {
+        let folder = archive.to_str().unwrap();
+        lab.sensor(&["-i", "tap", "--format", "ndjson", "--archive", folder, "--archive-every", every])
+    };
+    // The sessions that are in whole files; another name than those of archives is of none.
+    let archived = || -> i64 {
+        let days = fs::read_dir(&archive).unwrap().flat_map(|day| fs::read_dir(day.unwrap().path()).unwrap());
+        let names = days.map(|file| file.unwrap().path()).filter(|path| path.extension().is_some_and(|kind| kind == "parquet"));
+        names
+            .map(|path| SerializedFileReader::new(fs::File::open(path).unwrap()).unwrap().metadata().file_metadata().num_rows())
+            .sum()
+    };
+    let send = |sensor: &Sensor, count: usize| {
+        lab.send("out", &read("ssh-yes"));
+        wait_until(&format!("{count} sessions"), || of(&sensor.records(), "session").len() == count);
+    };
+    let sensor = start("1s");
+    send(&sensor, 1);
+    wait_until("the first file", || archived() == 1);
+    send(&sensor, 2);
+    wait_until("the second file", || archived() == 2);
+    assert_eq!(sensor.stop().status, Some(0));
+
+    let sensor = start("24h");
+    send(&sensor, 1);
+    sensor.signal(Signal::HUP);
+    wait_until("the file of SIGHUP", || archived() == 3);
+    send(&sensor, 2);
+    assert_eq!(archived(), 3);
+    assert_eq!((sensor.stop().status, archived()), (Some(0), 4), "the rest at the end");
+
+    let sensor = start("24h");
+    send(&sensor, 1);
+    sensor.signal(Signal::KILL);
+    assert_eq!((sensor.ended().status, archived()), (None, 4), "what was in no file is lost, and all files are whole");
 }
 
 /// The files that were full, oldest first, and the one that is written to.

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 
-use super::{AlertArgs, ClaimsArgs, KeystrokeChoice, LimitArgs, OutputFormat, RotateArgs};
+use super::{AlertArgs, ClaimsArgs, KeystrokeChoice, LimitArgs, LiveArchiveArgs, OutputFormat, RotateArgs};
 
 /// Arguments of `live`.
 #[derive(Debug, Args)]
@@ -14,7 +14,7 @@ HUP reads the configuration file, claims and leases again (all of them or, where
 
 Privileges: `setcap cap_net_raw+ep /usr/bin/keywitness` (or AmbientCapabilities=CAP_NET_RAW in a systemd unit) lets any user capture; \
 root is neither needed nor wanted, but may start it with --user NAME. Once the interfaces are open, only the threads that capture keep \
-CAP_NET_RAW, nothing is written but the output, the evidence and the spool, and no program can be started (Landlock and seccomp, where the kernel \
+CAP_NET_RAW, nothing is written but the output, the evidence, the archive and the spool, and no program can be started (Landlock and seccomp, where the kernel \
 has them); the log says what holds.
 
 Exit status: 0 ran, until a signal or the end of whoever read the output; 2 usage or configuration error; 3 an interface could not be opened; 4 \
@@ -103,6 +103,10 @@ pub struct LiveArgs {
     /// Delete the oldest evidence where all of it takes more. 0 is no limit.
     #[arg(long, value_name = "MIB", default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=16_777_216))]
     pub evidence_size: u32,
+
+    /// Where sessions are archived.
+    #[command(flatten)]
+    pub archive: LiveArchiveArgs,
 
     /// Add a line to this file for each start, reload and end: SHA-256 of configuration, claims, leases and key before and after, owner and
     /// time of each file, and what was refused. Where the line cannot be written, nothing is changed.

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{AlertArgs, ClaimsArgs, KeystrokeChoice, OutputFormat};
+use super::{AlertArgs, ArchiveArgs, ClaimsArgs, KeystrokeChoice, OutputFormat};
 
 /// Most shards of one analysis: what passes between two addresses is never divided further.
 const MAX_SHARDS: u16 = 256;
@@ -14,7 +14,7 @@ const MAX_SHARDS: u16 = 256;
 pub struct EmitArgs {
     /// Write what was observed, one JSON object a line, instead of what it means: nothing is judged, and `keywitness correlate` makes
     /// of the observations of all shards what one run would have said. Addresses stand in them as they are.
-    #[arg(long, value_enum, value_name = "WHAT", conflicts_with_all = ["claims", "leases", "sensor", "format", "pseudonymize", "save_evidence",
+    #[arg(long, value_enum, value_name = "WHAT", conflicts_with_all = ["claims", "leases", "sensor", "format", "pseudonymize", "save_evidence", "archive",
         "fail_on_finding", "learn", "alert_to", "spool"])]
     pub emit: Option<Emit>,
 
@@ -89,6 +89,10 @@ pub struct CorrelateArgs {
     /// Where alerts go besides the results.
     #[command(flatten)]
     pub alerts: AlertArgs,
+
+    /// Where sessions are archived.
+    #[command(flatten)]
+    pub archive: ArchiveArgs,
 
     /// Add one record a keystroke, where the observations have them: `analyze` must have been told so too.
     #[arg(long, value_enum, value_name = "WHICH", num_args = 0..=1, require_equals = true, default_missing_value = "echoed")]

@@ -26,6 +26,8 @@ pub struct CorrelateConfig {
     pub format: OutputFormat,
     /// Where to; `None` for standard output.
     pub output: Option<PathBuf>,
+    /// The folder of the archive.
+    pub archive: Option<PathBuf>,
     /// Whether an implausible session shows in the exit status.
     pub fail_on_finding: bool,
     /// Whether to colour the table.
@@ -57,6 +59,7 @@ impl CorrelateConfig {
             alerts: args.alerts,
             format: args.format,
             output: args.output.filter(|path| path.as_os_str() != "-"),
+            archive: args.archive.archive,
             fail_on_finding: args.fail_on_finding,
             color: is_terminal && !no_color,
             keystrokes: args.keystrokes,

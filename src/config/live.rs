@@ -9,7 +9,7 @@ use std::{
 
 use super::{ConfigError, check_output, read_claims, read_key, span};
 use crate::{
-    cli::{AlertArgs, CaptureArgs, KeystrokeChoice, LimitArgs, LiveArgs, OutputFormat, RotateArgs},
+    cli::{AlertArgs, CaptureArgs, KeystrokeChoice, LimitArgs, LiveArchiveArgs, LiveArgs, OutputFormat, RotateArgs},
     judge::claim::Claims,
     pseudonym::Pseudonyms,
     time::Span,
@@ -73,6 +73,8 @@ pub struct LiveConfig {
     pub pseudonyms: Option<Arc<Pseudonyms>>,
     /// The folder for the evidence of each alert.
     pub save_evidence: Option<PathBuf>,
+    /// The archive.
+    pub archive: LiveArchiveArgs,
     /// How much evidence is kept.
     pub retention: Retention,
     /// Where changes are written down.
@@ -131,6 +133,7 @@ impl LiveConfig {
             keystrokes: args.keystrokes,
             pseudonyms: args.pseudonymize.as_deref().map(read_key).transpose()?.map(Arc::new),
             save_evidence: args.save_evidence,
+            archive: args.archive,
             retention: Retention::new(args.evidence_age, args.evidence_size),
             audit: args.audit,
             metrics: args.metrics,
@@ -156,6 +159,7 @@ impl LiveConfig {
             ("--keystrokes", self.keystrokes != new.keystrokes),
             ("--pseudonymize", self.pseudonyms.is_some() != new.pseudonyms.is_some()),
             ("--save-evidence", self.save_evidence != new.save_evidence),
+            ("--archive and --archive-every", self.archive != new.archive),
             ("--evidence-age, --evidence-size", self.retention != new.retention),
             ("--audit", self.audit != new.audit),
             ("where alerts go (--alert-to, --spool, --cool-down and what goes with them)", self.alerts != new.alerts),

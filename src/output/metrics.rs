@@ -58,6 +58,8 @@ pub struct Snapshot {
     pub alerts: Vec<(&'static str, u64)>,
     /// Alerts whose evidence could not be saved.
     pub evidence_errors: u64,
+    /// Sessions that could not be archived.
+    pub archive_lost: u64,
     /// From the capture time at which a record became known to when it was written.
     pub latency: Latency,
     /// What becomes of alerts; `None` without a spool.
@@ -147,6 +149,7 @@ pub fn write(snapshot: &Snapshot, out: &mut String) {
         ("duplicated_frames_total", "Copies of frames.", snapshot.duplicated),
         ("table_evictions_total", "Flows that the flow table had no room for.", snapshot.table_evictions),
         ("evidence_errors_total", "Alerts whose evidence could not be saved.", snapshot.evidence_errors),
+        ("archive_lost_total", "Sessions that could not be archived.", snapshot.archive_lost),
     ];
     for (name, help, value) in counters {
         page.family(name, "counter", help, [(&[][..], value as f64)]);

@@ -2,6 +2,7 @@
 
 pub mod alert;
 pub mod answer;
+pub mod archive;
 pub mod audit;
 pub mod check;
 mod csv;

@@ -12,6 +12,7 @@ use tracing::error;
 
 use super::{
     Failure,
+    archive::Archive,
     deliver::Setup,
     observations::{Analysis, EndLine, Line, SCHEMA, ShardLine},
     offline::{Ending, conclude, log_inputs},
@@ -34,6 +35,7 @@ const LONGEST_LINE: u64 = 4 << 20;
 /// Where inputs cannot be opened, are no observations, or are of different analyses; and those of writing to `out`.
 pub(super) fn correlate(
     config: CorrelateConfig,
+    archive: Option<Archive>,
     alerts: Option<Setup>,
     out: &mut impl Write,
 ) -> Result<super::ExitStatus, Failure> {
@@ -50,7 +52,7 @@ pub(super) fn correlate(
     let sensor = config.claims.as_ref().and_then(|claims| claims.sensor.name.clone());
     let context = Context { sensor, inputs: analysis.inputs, timestamps: TimestampSource::File };
     let alerting = alerts.map(|alerts| alerts.start(true, context.clone())).transpose()?;
-    let mut writer = Writer::new(look, context, None, out).alerting(alerting);
+    let mut writer = Writer::new(look, context.clone(), None, out).alerting(alerting).archiving(archive, context);
     let mut correlator = Correlator::new(config.claims).learning(config.learning).cooling_down(config.cool_down);
     while let Some(observation) = reader.next() {
         writer.observe(observation, &mut correlator)?;

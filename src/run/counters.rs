@@ -98,6 +98,8 @@ pub struct Counters {
     pub alerted: Count,
     /// Alerts whose evidence could not be saved.
     pub evidence_errors: Count,
+    /// Sessions that could not be archived.
+    pub archive_lost: Count,
     records: [Count; RECORDS.len()],
     verdicts: [Count; VERDICTS.len()],
     alerts: [Count; SEVERITIES.len()],
@@ -119,6 +121,7 @@ impl Counters {
             flows_max: Count::default(),
             alerted: Count::default(),
             evidence_errors: Count::default(),
+            archive_lost: Count::default(),
             records: array::from_fn(|_| Count::default()),
             verdicts: array::from_fn(|_| Count::default()),
             alerts: array::from_fn(|_| Count::default()),
@@ -229,6 +232,7 @@ impl Counters {
             verdicts: VERDICTS.iter().zip(&self.verdicts).map(|(verdict, count)| (verdict.name(), count.get())).collect(),
             alerts: SEVERITIES.iter().zip(&self.alerts).map(|(severity, count)| (severity.name(), count.get())).collect(),
             evidence_errors: self.evidence_errors.get(),
+            archive_lost: self.archive_lost.get(),
             latency: Latency { buckets: self.latency.each_ref().map(Count::get), sum_ns: self.latency_sum.get() },
             delivery: self.delivery.get().map(Watch::read),
             claims: self.claims.lock().unwrap_or_else(PoisonError::into_inner).clone(),

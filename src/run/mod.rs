@@ -1,5 +1,6 @@
 //! Where clocks, files and standard streams are: the only place that does I/O besides `capture`.
 
+mod archive;
 mod claims;
 mod correlate;
 pub mod counters;
@@ -35,10 +36,13 @@ use std::{
 use tracing::{error, warn};
 
 pub use self::screen::Screen;
-use self::{deliver::SetupError, evidence::EvidenceFolder, guard::GuardError, observations::Options};
+use self::{archive::Archive, deliver::SetupError, evidence::EvidenceFolder, guard::GuardError, observations::Options};
 use crate::{
     capture::{Filter, Selection, TimeRange},
-    cli::{AnalyzeArgs, AnswerFormat, ClaimsCommand, Cli, Command, CorrelateArgs, LiveArgs, Manner, SpoolCommand, When},
+    cli::{
+        AnalyzeArgs, AnswerFormat, ClaimsCommand, Cli, Command, CorrelateArgs, LiveArchiveArgs, LiveArgs, Manner, SpoolCommand,
+        When,
+    },
     config::{AnalyzeConfig, ConfigError, CorrelateConfig, LiveConfig},
 };
 
@@ -141,6 +145,7 @@ fn analyze(args: AnalyzeArgs, manner: Manner, screen: &Screen) -> Result<ExitSta
         warn_of_open_key(key);
     }
     let evidence = config.save_evidence.take().map(EvidenceFolder::open).transpose()?;
+    let archive = config.archive.take().map(|folder| Archive::open(folder, None)).transpose()?;
     let alerts = deliver::Setup::resolve(&config.alerts)?;
     let Some(path) = config.output.clone() else {
         let progress = screen.progress(when, manner);
@@ -148,14 +153,14 @@ fn analyze(args: AnalyzeArgs, manner: Manner, screen: &Screen) -> Result<ExitSta
         if is_emitting {
             return Ok(offline::observe(config, selection, options, progress, &mut screen.beside(out))?);
         }
-        return Ok(offline::analyze(config, selection, evidence, alerts, progress, &mut screen.beside(out))?);
+        return Ok(offline::analyze(config, selection, evidence, archive, alerts, progress, &mut screen.beside(out))?);
     };
     let mut file = File::create(&path).map_err(|source| ConfigError::Create { path: path.clone(), source })?;
     let progress = screen.progress(when, manner);
     let outcome = if is_emitting {
         offline::observe(config, selection, options, progress, &mut file)
     } else {
-        offline::analyze(config, selection, evidence, alerts, progress, &mut file)
+        offline::analyze(config, selection, evidence, archive, alerts, progress, &mut file)
     };
     outcome.map_err(|error| Failure::File(format!("{}: {error}", path.display())))
 }
@@ -175,13 +180,14 @@ fn observed(args: &AnalyzeArgs) -> Options {
 
 fn correlate(args: CorrelateArgs, manner: Manner) -> Result<ExitStatus, Failure> {
     let (is_terminal, no_color) = colors(manner, args.output.is_none());
-    let config = CorrelateConfig::resolve(args, is_terminal, no_color)?;
+    let mut config = CorrelateConfig::resolve(args, is_terminal, no_color)?;
+    let archive = config.archive.take().map(|folder| Archive::open(folder, None)).transpose()?;
     let alerts = deliver::Setup::resolve(&config.alerts)?;
     let Some(path) = config.output.clone() else {
-        return correlate::correlate(config, alerts, &mut io::stdout().lock());
+        return correlate::correlate(config, archive, alerts, &mut io::stdout().lock());
     };
     let mut file = File::create(&path).map_err(|source| ConfigError::Create { path: path.clone(), source })?;
-    correlate::correlate(config, alerts, &mut file).map_err(|failure| match failure {
+    correlate::correlate(config, archive, alerts, &mut file).map_err(|failure| match failure {
         Failure::Output(error) => Failure::File(format!("{}: {error}", path.display())),
         other => other,
     })
@@ -207,9 +213,11 @@ fn live(args: LiveArgs, manner: Manner) -> Result<ExitStatus, Failure> {
     }
     let evidence = config.save_evidence.clone().map(EvidenceFolder::open).transpose()?;
     let evidence = evidence.map(|folder| folder.keeping(config.retention));
+    let LiveArchiveArgs { folder, archive_every } = config.archive.clone();
+    let archive = folder.archive.map(|folder| Archive::open(folder, Some(archive_every))).transpose()?;
     let alerts = deliver::Setup::resolve(&config.alerts)?;
     let endpoint = config.metrics.as_deref().map(listen).transpose()?;
-    live::live(config, evidence, alerts, endpoint)
+    live::live(config, evidence, archive, alerts, endpoint)
 }
 
 /// Says how a spool stands.

@@ -9,6 +9,7 @@ use tracing::{debug, info, warn};
 
 use super::{
     ExitStatus,
+    archive::Archive,
     deliver::Setup,
     evidence::EvidenceFolder,
     observations::{Analysis, Lines, Options, ShardLine},
@@ -38,6 +39,7 @@ pub(super) fn analyze(
     config: AnalyzeConfig,
     selection: Selection,
     evidence: Option<EvidenceFolder>,
+    archive: Option<Archive>,
     alerts: Option<Setup>,
     progress: Option<Progress>,
     out: &mut impl Write,
@@ -49,7 +51,7 @@ pub(super) fn analyze(
     let look = Look { format: config.format, color: config.color, keystrokes: config.keystrokes, live: false };
     let context = context(&config, &merge);
     let alerting = alerts.map(|alerts| alerts.start(true, context.clone())).transpose()?;
-    let mut writer = Writer::new(look, context, evidence, out).alerting(alerting);
+    let mut writer = Writer::new(look, context.clone(), evidence, out).alerting(alerting).archiving(archive, context);
     let pseudonyms = config.pseudonyms;
     let mut correlator = Correlator::new(config.claims).with_pseudonyms(pseudonyms.clone()).learning(config.learning);
     correlator = correlator.cooling_down(config.cool_down);
@@ -75,9 +77,7 @@ pub(super) struct Ending {
 
 /// Writes the summary, and says how the run went.
 pub(super) fn conclude<W: Write>(mut writer: Writer<W>, correlator: &Correlator, ending: Ending) -> io::Result<ExitStatus> {
-    let status = if writer.evidence_failed() {
-        ExitStatus::Internal
-    } else if ending.is_partial || has_failed(&ending.inputs) {
+    let status = if ending.is_partial || has_failed(&ending.inputs) {
         ExitStatus::Input
     } else if ending.fail_on_finding && writer.implausible > 0 {
         ExitStatus::Finding
@@ -97,7 +97,8 @@ pub(super) fn conclude<W: Write>(mut writer: Writer<W>, correlator: &Correlator,
     };
     debug!("{} packets in {:.3} s, {} sessions", summary.counters.packets, summary.elapsed_s, summary.sessions);
     writer.finish(&summary)?;
-    Ok(if writer.end_alerting() > 0 { ExitStatus::Internal } else { status })
+    let has_lost = writer.end_alerting() > 0 || writer.has_lost();
+    Ok(if has_lost { ExitStatus::Internal } else { status })
 }
 
 /// Runs the first stage alone and writes what it observes, of one shard or of all.

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use super::{counters::Counters, deliver::Delivery, evidence::EvidenceFolder};
+use super::{archive::Archive, counters::Counters, deliver::Delivery, evidence::EvidenceFolder};
 use crate::{
     cli::{KeystrokeChoice, OutputFormat},
     correlator::Correlator,
@@ -36,6 +36,7 @@ pub(super) struct Writer<W> {
     format: Box<dyn Format>,
     keystrokes: Option<KeystrokeChoice>,
     evidence: Option<EvidenceFolder>,
+    archive: Option<(Archive, Context)>,
     alerting: Option<Delivery>,
     events: Vec<Event>,
     buffer: Vec<u8>,
@@ -62,6 +63,7 @@ impl<W: Write> Writer<W> {
             },
             keystrokes: look.keystrokes,
             evidence,
+            archive: None,
             alerting: None,
             events: Vec::new(),
             buffer: Vec::new(),
@@ -80,7 +82,12 @@ impl<W: Write> Writer<W> {
         Self { alerting, ..self }
     }
 
-    /// Ends that, once they have what there is or their time is up; how many alerts were lost.
+    /// Archives sessions too, as this context has them.
+    pub(super) fn archiving(self, archive: Option<Archive>, context: Context) -> Self {
+        Self { archive: archive.map(|archive| (archive, context)), ..self }
+    }
+
+    /// Ends alerting, once they have what there is or their time is up; how many alerts were lost.
     pub(super) fn end_alerting(&mut self) -> u64 {
         self.alerting.take().map_or(0, Delivery::finish)
     }
@@ -98,6 +105,9 @@ impl<W: Write> Writer<W> {
             match &event {
                 Event::Session(session) if session.report.state == SessionState::Open => {}
                 Event::Session(session) => {
+                    if let Some((archive, context)) = &mut self.archive {
+                        archive.take(session, context);
+                    }
                     self.sessions += u64::from(session.report.is_session());
                     self.implausible += u64::from(session.verdict() == Verdict::Implausible);
                 }
@@ -131,10 +141,23 @@ impl<W: Write> Writer<W> {
         if self.buffer.len() >= WRITE_AT { self.flush() } else { Ok(()) }
     }
 
-    /// Once in a while: what need not be kept goes.
+    /// Archives what there is now.
+    pub(super) fn archive_now(&mut self) {
+        if let Some((archive, _)) = &mut self.archive {
+            archive.flush();
+        }
+    }
+
+    /// Once in a while: what need not be kept goes, and what is to be archived is.
     pub(super) fn tidy(&mut self) {
         if let Some(folder) = &mut self.evidence {
             folder.tidy();
+        }
+        if let Some((archive, _)) = &mut self.archive {
+            archive.tidy();
+            if let Some(counters) = &self.counters {
+                counters.archive_lost.set(archive.lost());
+            }
         }
     }
 
@@ -166,15 +189,22 @@ impl<W: Write> Writer<W> {
         if let Some(alerting) = &mut self.alerting {
             alerting.rename(sensor.clone());
         }
+        if let Some((_, context)) = &mut self.archive {
+            context.sensor.clone_from(&sensor);
+        }
         self.format.rename(sensor);
     }
 
-    /// Whether evidence could not be saved.
-    pub(super) fn evidence_failed(&self) -> bool {
-        self.evidence.as_ref().is_some_and(|folder| folder.failed() > 0)
+    /// Whether evidence could not be saved, or sessions not be archived.
+    pub(super) fn has_lost(&self) -> bool {
+        let is_archive_whole = self.archive.as_ref().is_none_or(|(archive, _)| archive.lost() == 0);
+        self.evidence.as_ref().is_some_and(|folder| folder.failed() > 0) || !is_archive_whole
     }
 
     pub(super) fn finish(&mut self, summary: &Summary) -> io::Result<()> {
+        if let Some((archive, _)) = &mut self.archive {
+            archive.finish();
+        }
         self.format.finish(summary, &mut self.buffer);
         self.flush()
     }

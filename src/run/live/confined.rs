@@ -26,10 +26,10 @@ pub(super) fn capturing(interfaces: &[String]) -> Needs {
     Needs { read, ..Needs::default() }
 }
 
-/// What everything else takes: to read configuration and claims again, to open the output again, to save evidence, to keep alerts and
+/// What everything else takes: to read configuration and claims again, to open the output again, to write into folders, to keep alerts and
 /// to send them.
-pub(super) fn analysing(config: &LiveConfig, evidence: Option<&Path>, alerts: Option<&Setup>) -> Needs {
-    let folders = evidence.into_iter().chain(alerts.map(Setup::folder)).map(PathBuf::from);
+pub(super) fn analysing<'a>(config: &LiveConfig, folders: impl Iterator<Item = &'a Path>, alerts: Option<&'a Setup>) -> Needs {
+    let folders = folders.chain(alerts.map(Setup::folder)).map(PathBuf::from);
     Needs {
         read: config.files.iter().map(|(_, path)| path.clone()).collect(),
         write: config.output.iter().chain(&config.audit).cloned().chain(folders).collect(),

@@ -30,6 +30,7 @@ use self::{
 };
 use super::{
     ExitStatus, Failure,
+    archive::Archive,
     counters::Counters,
     deliver::Setup as AlertSetup,
     evidence::EvidenceFolder,
@@ -64,6 +65,7 @@ const WRITE_AFTER: Duration = Duration::from_millis(100);
 pub(super) fn live(
     mut config: LiveConfig,
     evidence: Option<EvidenceFolder>,
+    archive: Option<Archive>,
     alerts: Option<AlertSetup>,
     endpoint: Option<Endpoint>,
 ) -> Result<ExitStatus, Failure> {
@@ -85,7 +87,8 @@ pub(super) fn live(
     let context = context(&config, stamps);
     // Here rights are given up: from now on interfaces are only opened again (by the capture threads, which `start` begins), claims
     // read and results written. This thread comes last, since those that it starts have what is left to it.
-    let needs = confined::analysing(&config, evidence.as_ref().map(EvidenceFolder::path), alerts.as_ref());
+    let folders = evidence.iter().map(EvidenceFolder::path).chain(archive.iter().map(Archive::path));
+    let needs = confined::analysing(&config, folders, alerts.as_ref());
     let begun = opened.start(begin_capture(&config, &health));
     let (merge, capturing) = begun.map_err(|error| Failure::Input(format!("capture threads: {error}")))?;
     confined::analyse(&needs)?;
@@ -111,7 +114,8 @@ pub(super) fn live(
     if let Some(alerting) = &alerting {
         counters.watch(alerting.watch());
     }
-    let mut writer = Writer::new(look, context, evidence, sink).counting(Arc::clone(&counters)).alerting(alerting);
+    let writer = Writer::new(look, context.clone(), evidence, sink).counting(Arc::clone(&counters)).alerting(alerting);
+    let mut writer = writer.archiving(archive, context);
     writer.begin_file(is_new);
     let correlator = Correlator::new(config.claims.take()).with_pseudonyms(config.pseudonyms.clone());
     let mut sensor = Sensor {
@@ -194,6 +198,7 @@ impl Sensor {
                 }
             }
         }
+        self.writer.archive_now();
         let Some(path) = &config.output else { return Ok(()) };
         if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
             // A pipe or a device is not rotated, and cannot be opened again behind the guard.
@@ -251,7 +256,7 @@ impl Sensor {
             error!("--audit: {error}");
         }
         let lost = self.writer.end_alerting();
-        Ok(if self.writer.evidence_failed() || lost > 0 { ExitStatus::Internal } else { ExitStatus::Ok })
+        Ok(if self.writer.has_lost() || lost > 0 { ExitStatus::Internal } else { ExitStatus::Ok })
     }
 }
 
