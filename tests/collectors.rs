@@ -6,6 +6,8 @@
 mod alerts;
 #[path = "collectors/certificates.rs"]
 mod certificates;
+#[path = "collectors/delivery.rs"]
+mod delivery;
 #[expect(dead_code, reason = "runs of other tests need more")]
 mod program;
 #[path = "collectors/receiver.rs"]
@@ -16,13 +18,13 @@ use std::{
     io::Read,
     net::{TcpListener, TcpStream},
     path::Path,
-    process::{Child, Stdio},
     thread,
     time::{Duration, Instant},
 };
 
 use alerts::spool_of;
-use program::{Run, command, keywitness, of};
+use delivery::{deliver, destination, ended, started};
+use program::{Run, keywitness, of};
 use receiver::{Receiver, free_port, wait_until};
 use serde_json::{Value, json};
 
@@ -31,32 +33,6 @@ const RELP: &str = "module(load=\"imrelp\")\ninput(type=\"imrelp\" address=\"127
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
-}
-
-/// Options of a run that delivers what waits in a spool, and raises no alerts of its own.
-fn deliver<'a>(spool: &'a Path, destinations: &[&'a str], wait: &'a str) -> Vec<&'a str> {
-    let mut args = vec!["analyze", "--format", "ndjson", "pcaps/scp-up.pcap", "--alert-wait", wait, "--spool-size", "4096"];
-    args.extend(["--spool", spool.to_str().unwrap()]);
-    destinations.iter().for_each(|destination| args.extend(["--alert-to", *destination]));
-    args
-}
-
-fn started(args: &[&str]) -> Child {
-    command(args.iter().copied()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
-}
-
-/// How long it takes; what it said.
-fn ended(mut child: Child) -> String {
-    let mut said = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(0), "{said}");
-    said
-}
-
-/// The only destination of a spool, as the program tells of it.
-fn destination(spool: &Path) -> Value {
-    let run = keywitness(["spool", "status", "--format", "ndjson", spool.to_str().unwrap()]);
-    run.records()[0]["destinations"][0].clone()
 }
 
 /// Each alert is there, and none that nobody sent.

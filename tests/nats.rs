@@ -6,43 +6,20 @@
 mod alerts;
 #[path = "collectors/certificates.rs"]
 mod certificates;
+#[path = "collectors/delivery.rs"]
+mod delivery;
 #[expect(dead_code, reason = "runs of other tests need more")]
 mod program;
 #[path = "nats/server.rs"]
 mod server;
 
-use std::{
-    fs,
-    io::Read,
-    path::Path,
-    process::{Child, Stdio},
-    thread,
-    time::Duration,
-};
+use std::{fs, thread, time::Duration};
 
 use alerts::{record, spool_of};
-use program::{Run, command, keywitness};
+use delivery::{deliver, destination, ended, started};
+use program::{Run, keywitness};
 use serde_json::Value;
 use server::{Server, wait_until};
-
-/// Options of a run that delivers what waits in a spool, and raises no alerts of its own.
-fn deliver<'a>(spool: &'a Path, to: &'a str, wait: &'a str) -> [&'a str; 10] {
-    let spool = spool.to_str().unwrap();
-    ["analyze", "--format", "ndjson", "pcaps/scp-up.pcap", "--alert-wait", wait, "--spool", spool, "--alert-to", to]
-}
-
-fn ended(mut child: Child) -> String {
-    let mut said = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(0), "{said}");
-    said
-}
-
-/// The only destination of a spool, as the program tells of it.
-fn destination(spool: &Path) -> Value {
-    let run = keywitness(["spool", "status", "--format", "ndjson", spool.to_str().unwrap()]);
-    run.records()[0]["destinations"][0].clone()
-}
 
 /// The server dies under load, again and again: each alert is in the stream once, in order.
 #[test]
@@ -53,8 +30,7 @@ fn nothing_is_missing_nor_there_twice_when_the_server_is_killed() {
     server.make_stream("ALERTS", "kw.alerts");
     let spool = spool_of(folder.path(), ALERTS);
     let to = format!("nats://127.0.0.1:{}/kw.alerts", server.port());
-    let mut program = command(deliver(&spool, &to, "120s"));
-    let child = program.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let child = started(&deliver(&spool, &[&to], "120s"));
     let mut before = 0;
     for _ in 0..3 {
         wait_until("some more", || {
@@ -89,7 +65,7 @@ fn what_is_not_kept_has_not_arrived() {
     let spool = spool_of(folder.path(), 3);
     let to = format!("nats://127.0.0.1:{}/kw.alerts?login={}", server.port(), login.display());
     let run = |why: &str| {
-        let Run { status, stderr, .. } = keywitness(deliver(&spool, &to, "2s"));
+        let Run { status, stderr, .. } = keywitness(deliver(&spool, &[&to], "2s"));
         assert!(status == 0 && stderr.contains(why), "{why}: {stderr}");
         assert!(!stderr.contains("secret") && !stderr.contains("wrong"), "{stderr}");
     };
@@ -99,7 +75,7 @@ fn what_is_not_kept_has_not_arrived() {
     assert_eq!(destination(&spool)["waiting"], 3);
     server.login("me", "secret");
     server.make_stream("ALERTS", "kw.alerts");
-    let Run { status, stderr, .. } = keywitness(deliver(&spool, &to, "30s"));
+    let Run { status, stderr, .. } = keywitness(deliver(&spool, &[&to], "30s"));
     assert_eq!((status, server.messages("ALERTS"), &destination(&spool)["waiting"]), (0, 3, &Value::from(0)), "{stderr}");
 }
 
@@ -123,7 +99,7 @@ fn the_server_shows_who_it_is() {
             path("client.pem"),
             path("client.key")
         );
-        let Run { status, stderr, .. } = keywitness(deliver(&spool, &to, "2s"));
+        let Run { status, stderr, .. } = keywitness(deliver(&spool, &[&to], "2s"));
         // There is no stream: that is what the right server says, behind the handshake.
         let why = if arrives { "no stream of JetStream" } else { "certificate" };
         assert!(status == 0 && stderr.contains(why), "{name}: {stderr}");
