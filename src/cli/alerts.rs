@@ -10,9 +10,9 @@ use super::live::every;
 #[derive(Clone, Debug, PartialEq, Eq, Args)]
 pub struct AlertArgs {
     /// Send each alert to a collector of logs: udp://HOST, tcp://HOST, tls://HOST, relp://HOST or relp+tls://HOST, each with :PORT where it is
-    /// not the usual one, or unix:/dev/log; or publish it to NATS JetStream, nats://HOST/SUBJECT or nats+tls://HOST/SUBJECT; or post it to http://HOST/PATH or https://HOST/PATH. Options behind a question mark, with & between them: format=text (or cef, leef, ecs, cee,
+    /// not the usual one, or unix:/dev/log; or publish it to NATS JetStream, nats://HOST/SUBJECT or nats+tls://HOST/SUBJECT, or to Kafka, kafka://HOST/TOPIC or kafka+tls://HOST/TOPIC; or post it to http://HOST/PATH or https://HOST/PATH. Options behind a question mark, with & between them: format=text (or cef, leef, ecs, cee,
     /// ocsf), header=5424 (or 3164), facility=authpriv; of tcp and tls framing=octets (or newline) and resend=30s; of TLS ca=FILE,
-    /// name=SERVER, cert=FILE and key=FILE; of NATS login=FILE. Several with spaces between them, in quotes, stand in for each other; given several times, each gets
+    /// name=SERVER, cert=FILE and key=FILE; of NATS and Kafka login=FILE. Several with spaces between them, in quotes, stand in for each other; given several times, each gets
     /// all. See deploy/siem.md.
     #[arg(long, value_name = "DESTINATION", requires = "spool")]
     pub alert_to: Vec<String>,

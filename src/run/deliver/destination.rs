@@ -11,7 +11,7 @@ use std::{
 
 use rustls::{ClientConfig, pki_types::ServerName};
 
-pub use self::bus::Bus;
+pub use self::bus::{Bus, Kind};
 use super::tls;
 use crate::output::alert::{Header, Payload, Style};
 
@@ -61,7 +61,7 @@ pub enum Way {
     Local(PathBuf),
     /// Requests to a web server.
     Web(Web),
-    /// Messages to a subject of NATS.
+    /// Messages to a subject of NATS, or a topic of Kafka.
     Bus(Bus),
 }
 
@@ -247,8 +247,10 @@ impl Target {
     fn parse(text: &str) -> Result<Self, DestinationError> {
         let (address, options) = text.split_once('?').unwrap_or((text, ""));
         let options = Options::parse(options)?;
-        if let Some((scheme @ ("nats" | "nats+tls"), place)) = address.split_once("://") {
-            return Self::bus(scheme, place, &options);
+        if let Some((scheme, place)) = address.split_once("://")
+            && let Some(kind) = Kind::of(scheme)
+        {
+            return Self::bus(kind, scheme, place, &options);
         }
         options.refuse(address.split(':').next().unwrap_or_default(), &[("login", options.login)])?;
         let of_tls = [("ca", options.ca), ("cert", options.cert), ("key", options.key), ("name", options.name)];
@@ -273,7 +275,7 @@ impl Target {
             "relp" | "relp+tls" => 2514,
             _ => {
                 return Err(format!(
-                    "\"{scheme}\" is not one of udp, tcp, tls, relp, relp+tls, nats, nats+tls, http, https, unix"
+                    "\"{scheme}\" is not one of udp, tcp, tls, relp, relp+tls, nats, nats+tls, kafka, kafka+tls, http, https, unix"
                 )
                 .into());
             }
@@ -415,6 +417,11 @@ mod tests {
             ("http://127.0.0.1/x?format=cef", "not one of record"),
             ("http://127.0.0.1/\u{e4}", "write others as %XX"),
             ("http://u@127.0.0.1/x", "is no host"),
+            ("kafka://127.0.0.1", "write it as"),
+            ("kafka://127.0.0.1/a b", "write it as"),
+            ("kafka://127.0.0.1/a/b", "is no topic"),
+            ("kafka://127.0.0.1/alerts?login=/x", "login does not go with kafka"),
+            ("kafka+tls://127.0.0.1/alerts", "ca=FILE is missing"),
         ] {
             let DestinationError::Wrong(error) = Destination::parse(text).unwrap_err() else {
                 panic!("{text} may be right later")

@@ -19,7 +19,7 @@ use rustix::{
 };
 use rustls::{ClientConnection, StreamOwned};
 
-use super::destination::{Bus, Tls, Way, Web};
+use super::destination::{Bus, Kind, Tls, Way, Web};
 
 /// For a connection, and for the handshake of TLS.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -68,9 +68,11 @@ impl Link {
         match way {
             Way::Udp(addresses) => first(addresses, udp).map(Self::Udp),
             Way::Local(path) => local(path),
-            Way::Bus(Bus { addresses, tls: Some(tls), .. }) => {
+            Way::Bus(Bus { kind, addresses, tls: Some(tls), .. }) => {
                 let mut stream = first(addresses, tcp)?;
-                greeting(&mut stream)?;
+                if *kind == Kind::Nats {
+                    greeting(&mut stream)?;
+                }
                 Ok(Self::Stream(Stream::Tls(Box::new(encrypt(stream, tls)?))))
             }
             Way::Bus(Bus { addresses, tls: None, .. }) => first(addresses, tcp).map(|stream| Self::Stream(Stream::Tcp(stream))),

@@ -1,12 +1,12 @@
 //! Alerts from the spool to whoever collects them, each destination in a thread of its own.
 //!
 //! ```text
-//! spool::Reader ─▶ Alert::write ─▶ Link (UDP, TCP, TLS, RELP, NATS, local socket) ─▶ collector
+//! spool::Reader ─▶ Alert::write ─▶ Link (UDP, TCP, TLS, RELP, NATS, Kafka, local socket) ─▶ collector
 //!        ▲                                      │
 //!        └── what is not confirmed is sent again when a link breaks
 //! ```
 //!
-//! What counts as arrived depends on the protocol. JetStream of NATS answers for each message that it keeps it, a web server with 2xx. RELP confirms each message, once the receiver has it in memory; over TCP and TLS
+//! What counts as arrived depends on the protocol. JetStream of NATS and Kafka answer that they keep it, a web server with 2xx. RELP confirms each message, once the receiver has it in memory; over TCP and TLS
 //! nothing does. So what was confirmed, or sent, in the last seconds (30, unless told otherwise) is sent again after a break, in the
 //! hope that the receiver did not lose what is older. Over UDP and the local socket a message is sent once.
 //!
@@ -16,8 +16,10 @@
 //! Names are looked up once, at the start: behind the guard nothing is.
 
 mod destination;
+mod kafka;
 mod link;
 mod nats;
+mod publisher;
 mod relp;
 mod tls;
 mod watch;
@@ -35,7 +37,8 @@ use tracing::{info, warn};
 
 use self::worker::Worker;
 pub use self::{
-    destination::{Bus, Destination, DestinationError, Target},
+    destination::{Bus, Destination, DestinationError, Kind, Target},
+    kafka::{Kafka, KafkaError},
     nats::{Login, Nats, NatsError},
     relp::{Relp, RelpError},
     watch::Watch,

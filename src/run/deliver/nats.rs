@@ -11,6 +11,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use super::publisher::Publisher;
+
 /// Messages that wait for an answer at most.
 const WINDOW: usize = 512;
 
@@ -132,58 +134,6 @@ impl Nats {
         Self { subject: subject.to_owned(), inbox, number: 0, waiting, is_open: false, buffer, confirmed: None }
     }
 
-    /// Whether messages may be sent now.
-    #[must_use]
-    pub fn has_room(&self) -> bool {
-        self.is_open && self.waiting.len() < WINDOW
-    }
-
-    /// Whether the server has taken us.
-    #[must_use]
-    pub const fn is_open(&self) -> bool {
-        self.is_open
-    }
-
-    /// Whether every message is in the stream.
-    #[must_use]
-    pub fn is_idle(&self) -> bool {
-        self.is_open && self.waiting.is_empty()
-    }
-
-    /// Number behind the last record up to which the stream has all, if there is one.
-    #[must_use]
-    pub const fn confirmed(&self) -> Option<u64> {
-        self.confirmed
-    }
-
-    /// Adds a message, of a record with this number; the key is one word.
-    pub fn send(&mut self, record: u64, key: &str, body: &[u8], out: &mut Vec<u8>) {
-        self.number += 1;
-        // The key of a record that others could write must not become a line of its own.
-        let key: String = key.chars().filter(|char| char.is_ascii_alphanumeric() || *char == '-').collect();
-        let head = format!("NATS/1.0\r\nNats-Msg-Id: {key}\r\n\r\n");
-        let (subject, inbox, number, length) = (&self.subject, &self.inbox, self.number, head.len() + body.len());
-        out.extend(format!("HPUB {subject} {inbox}{number} {} {length}\r\n{head}", head.len()).bytes());
-        out.extend_from_slice(body);
-        out.extend(b"\r\n");
-        self.waiting.push_back((number, record, false));
-    }
-
-    /// Takes in what the server sent, and adds what that takes.
-    ///
-    /// # Errors
-    /// [`NatsError`] where the connection cannot go on.
-    pub fn handle(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), NatsError> {
-        self.buffer.extend_from_slice(bytes);
-        let buffer = std::mem::take(&mut self.buffer);
-        let mut rest = buffer.as_slice();
-        while let Some(used) = self.one(rest, out)? {
-            rest = rest.get(used..).unwrap_or_default();
-        }
-        self.buffer = rest.to_vec();
-        if self.buffer.len() > LONGEST { Err(NatsError::Garbage) } else { Ok(()) }
-    }
-
     /// What stands in front, and its length; nothing where that is not whole.
     fn one(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Option<usize>, NatsError> {
         let Some(end) = bytes.windows(2).position(|two| two == b"\r\n") else { return Ok(None) };
@@ -232,6 +182,51 @@ impl Nats {
             self.waiting.pop_front();
         }
         Ok(())
+    }
+}
+
+impl Publisher for Nats {
+    type Error = NatsError;
+
+    const NAME: &'static str = "NATS";
+
+    fn is_open(&self) -> bool {
+        self.is_open
+    }
+
+    fn has_room(&self) -> bool {
+        self.is_open && self.waiting.len() < WINDOW
+    }
+
+    fn is_idle(&self) -> bool {
+        self.is_open && self.waiting.is_empty()
+    }
+
+    fn confirmed(&self) -> Option<u64> {
+        self.confirmed
+    }
+
+    fn send(&mut self, record: u64, key: &str, body: &[u8], out: &mut Vec<u8>) {
+        self.number += 1;
+        // The key of a record that others could write must not become a line of its own.
+        let key: String = key.chars().filter(|char| char.is_ascii_alphanumeric() || *char == '-').collect();
+        let head = format!("NATS/1.0\r\nNats-Msg-Id: {key}\r\n\r\n");
+        let (subject, inbox, number, length) = (&self.subject, &self.inbox, self.number, head.len() + body.len());
+        out.extend(format!("HPUB {subject} {inbox}{number} {} {length}\r\n{head}", head.len()).bytes());
+        out.extend_from_slice(body);
+        out.extend(b"\r\n");
+        self.waiting.push_back((number, record, false));
+    }
+
+    fn handle(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<(), NatsError> {
+        self.buffer.extend_from_slice(bytes);
+        let buffer = std::mem::take(&mut self.buffer);
+        let mut rest = buffer.as_slice();
+        while let Some(used) = self.one(rest, out)? {
+            rest = rest.get(used..).unwrap_or_default();
+        }
+        self.buffer = rest.to_vec();
+        if self.buffer.len() > LONGEST { Err(NatsError::Garbage) } else { Ok(()) }
     }
 }
 
