@@ -75,6 +75,55 @@ fn a_name_in_tls_says_whose_service_it_is_and_how_that_is_known() {
     }
 }
 
+/// A ClientHello that asks for no name.
+fn nameless_hello() -> Vec<u8> {
+    let groups = [0, 8, 0, 10, 0, 4, 0, 2, 0, 23]; // its only extension
+    let body = [&[3, 3][..], &[7; 32], &[0, 0, 2, 0xc0, 0x30, 1, 0], &groups].concat();
+    let message = [&[1, 0][..], &(body.len() as u16).to_be_bytes(), &body].concat();
+    [&[22, 3, 1][..], &(message.len() as u16).to_be_bytes(), &message].concat()
+}
+
+/// What a server shows with a certificate for this name: its hello and the certificate, each in a record of its own.
+fn certified(name: &str) -> Vec<u8> {
+    let mut params = rcgen::CertificateParams::new(Vec::new()).unwrap();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    let certificate = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap();
+    let with_length = |bytes: &[u8]| [&(bytes.len() as u32).to_be_bytes()[1..], bytes].concat();
+    let message = [&[11][..], &with_length(&with_length(&with_length(certificate.der())))].concat();
+    [&server_hello()[..], &[22, 3, 3], &(message.len() as u16).to_be_bytes(), &message].concat()
+}
+
+#[test]
+fn a_certificate_says_whose_service_it_is_where_the_client_asks_for_no_name() {
+    let sessions = |client: &[u8], server: &[u8]| {
+        of(&analyze(443, &[client], server, &[]).0, "session").into_iter().cloned().collect::<Vec<_>>()
+    };
+    let session = sessions(&nameless_hello(), &certified("AnyNet Relay")).remove(0);
+    let details = &session["details"];
+    assert_eq!((&session["protocol"], &details["mark"]), (&json!("anydesk"), &json!("certificate")));
+    assert_eq!((&details["confidence"], &details["tls_version"]), (&json!("medium"), &json!("TLS 1.2")));
+    for name in ["AnyNet Relay.example", "Any", "example.org"] {
+        assert!(sessions(&nameless_hello(), &certified(name)).is_empty(), "{name}");
+    }
+    assert!(sessions(&hello("example.org"), &certified("AnyNet Relay")).is_empty(), "whoever asks for a name is known by it");
+    assert!(sessions(&nameless_hello(), &server_hello()).is_empty(), "what comes behind it is encrypted");
+}
+
+/// What the server shows comes in as many segments as it likes.
+#[test]
+fn a_certificate_in_pieces_is_read() {
+    let shown = certified("AnyNet Root CA");
+    for cut in [3, 40, 60, 120, shown.len() - 1] {
+        let mut talk = Talk::with(443);
+        talk.say(22, Speaker::Client, &nameless_hello());
+        talk.say(23, Speaker::Server, &shown[..cut]);
+        talk.say(24, Speaker::Server, &shown[cut..]);
+        let (records, _) = talk.analyze(&[]);
+        assert_eq!(of(&records, "session")[0]["protocol"], json!("anydesk"), "{cut}");
+    }
+}
+
 #[test]
 fn first_bytes_name_what_has_no_tls() {
     let (records, _) = analyze(7_777, &[b"REDQ\x02\0\0\0\x02\0\0\0\x12\0\0\0"], b"REDQ\x02\0\0\0", &[]);

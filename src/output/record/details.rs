@@ -358,7 +358,7 @@ pub(super) struct FamilyRecord<'a> {
     #[schemars(extend("enum" = ["remote_control", "desktop", "ip_kvm", "vpn"]))]
     kind: &'static str,
     /// What it was recognised by.
-    #[schemars(extend("enum" = ["server_name", "alpn", "client_bytes", "server_bytes", "either_bytes", "datagram", "either_datagram", "dns_name"]))]
+    #[schemars(extend("enum" = ["server_name", "alpn", "certificate", "client_bytes", "server_bytes", "either_bytes", "datagram", "either_datagram", "dns_name"]))]
     mark: &'static str,
     /// The pattern that fits.
     pattern: &'a str,

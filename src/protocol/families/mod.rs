@@ -17,7 +17,7 @@ pub use self::{
 };
 use super::{
     Standing,
-    tls::{self, Offer, Tls},
+    tls::{self, Certificates, Offer, Tls},
 };
 use crate::flow::{Data, Side};
 
@@ -77,7 +77,8 @@ impl Families {
     pub fn may_begin(bytes: &[u8], side: Side) -> bool {
         if side == Side::Client && tls::may_begin(bytes) {
             let offer = Offer::of(bytes);
-            return mark_of(&offer).is_some() || (!offer.whole && offer.server_name.is_none());
+            // Whoever asks for no name may be told by the server's certificate.
+            return mark_of(&offer).is_some() || (offer.server_name.is_none() && (offer.read || !offer.whole));
         }
         bytes.len() > 1 && TABLE.may_begin(side, bytes)
     }
@@ -104,7 +105,8 @@ impl Families {
             return;
         }
         if self.tls.is_none() && self.kept.is_empty() && side == Side::Client && tls::may_begin(data.bytes) {
-            self.tls = Some(Box::default());
+            let tls = self.tls.insert(Box::default());
+            tls.keep_certificates(); // of whoever asks for no name
         }
         match &mut self.tls {
             Some(tls) => {
@@ -114,7 +116,18 @@ impl Families {
                     self.mark = facts.alpn.iter().find_map(|alpn| TABLE.alpn(alpn));
                     self.mark = self.mark.or_else(|| TABLE.server_name(facts.server_name.as_deref()?));
                 }
-                let refused = side == Side::Server || tls.is_broken(Side::Client) || tls.has_offered();
+                let refused = match (side, tls.is_broken(Side::Client)) {
+                    (_, true) => true,
+                    (Side::Client, _) => tls.has_offered() && facts.server_name.is_some(),
+                    (Side::Server, _) => match tls.certificates() {
+                        Certificates::NotYet => tls.is_broken(Side::Server) || facts.server_name.is_some() || !tls.has_offered(),
+                        Certificates::Shown(certificates) => {
+                            self.mark = self.mark.or_else(|| TABLE.certificate(certificates));
+                            true
+                        }
+                        Certificates::Hidden => true,
+                    },
+                };
                 if self.mark.is_none() && refused {
                     self.state = State::NotOurs;
                 } else if self.mark.is_some() && (facts.version.is_some() || tls.is_broken(Side::Server)) {

@@ -84,12 +84,16 @@ struct Prefix {
     mark: Mark,
 }
 
+/// Kinds of texts in DER: UTF-8, printable, Teletex and ASCII.
+const TEXTS: [u8; 4] = [0x0c, 0x13, 0x14, 0x16];
+
 /// Every mark, by what it is of.
 #[derive(Debug, Default)]
 pub(super) struct Table {
     /// By their last two labels.
     names: HashMap<Vec<u8>, Vec<Mark>>,
     alpn: Vec<Mark>,
+    certificates: Vec<Mark>,
     prefixes: Vec<Prefix>,
     /// Which bytes any of them begins with: most flows are let go of by their first.
     first: PerSide<Vec<bool>>,
@@ -118,6 +122,7 @@ struct RawFamily {
 struct RawMark {
     server_name: Option<String>,
     alpn: Option<String>,
+    certificate: Option<String>,
     client_bytes: Option<String>,
     server_bytes: Option<String>,
     either_bytes: Option<String>,
@@ -152,6 +157,7 @@ impl Table {
         let features = [
             ("server_name", &raw.server_name),
             ("alpn", &raw.alpn),
+            ("certificate", &raw.certificate),
             ("client_bytes", &raw.client_bytes),
             ("server_bytes", &raw.server_bytes),
             ("either_bytes", &raw.either_bytes),
@@ -180,6 +186,7 @@ impl Table {
                 self.names.entry(ending(mark.value.as_bytes()).to_vec()).or_default().push(mark);
             }
             "alpn" => self.alpn.push(mark),
+            "certificate" => self.certificates.push(mark),
             "datagram" | "either_datagram" => self.datagrams.add(datagram_mark(mark, raw)?),
             _ => {
                 let bytes = fixed_bytes(&mark.value).ok_or_else(|| format!("{}: not bytes: {}", mark.protocol, mark.value))?;
@@ -202,7 +209,8 @@ impl Table {
 
     /// All of them.
     fn marks(&self) -> impl Iterator<Item = &Mark> {
-        let streams = self.names.values().flatten().chain(&self.alpn).chain(self.prefixes.iter().map(|prefix| &prefix.mark));
+        let tls = self.names.values().flatten().chain(&self.alpn).chain(&self.certificates);
+        let streams = tls.chain(self.prefixes.iter().map(|prefix| &prefix.mark));
         streams.chain(self.datagrams.marks().map(|datagram| &datagram.mark))
     }
 
@@ -230,6 +238,17 @@ impl Table {
     /// The mark that an application protocol is.
     pub(super) fn alpn(&self, protocol: &[u8]) -> Option<&Mark> {
         self.alpn.iter().find(|mark| protocol.starts_with(mark.value.as_bytes()))
+    }
+
+    /// The mark that a server's certificates show: a text in any of them, whole, as DER writes texts (X.690 §8.23).
+    pub(super) fn certificate(&self, message: &[u8]) -> Option<&Mark> {
+        self.certificates.iter().find(|mark| {
+            let text = mark.value.as_bytes();
+            message.windows(text.len() + 2).any(|window| match window {
+                [kind, len, rest @ ..] => TEXTS.contains(kind) && usize::from(*len) == text.len() && rest == text,
+                _ => false,
+            })
+        })
     }
 
     /// The mark that a side begins with.
@@ -346,7 +365,7 @@ mod tests {
                     && mark.protocol.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
             );
             assert!(mark.status != Status::Unverified || mark.confidence != Confidence::High, "{mark:?}");
-            assert_eq!(mark.value, mark.value.to_ascii_lowercase());
+            assert!(mark.feature == "certificate" || mark.value == mark.value.to_ascii_lowercase(), "{}", mark.value);
         }
         assert!(table.devices.iter().all(|mark| !mark.value.contains('*')), "DNS compares whole names");
         for prefix in &table.prefixes {

@@ -1,10 +1,12 @@
 //! ClientHello and ServerHello (RFC 8446 §4.1, 5246 §7.4.1).
 
-use super::Facts;
+use super::{Certificates, Facts};
 use crate::protocol::bytes::Bytes;
 
 pub(super) const CLIENT_HELLO: u8 = 1;
 const SERVER_HELLO: u8 = 2;
+const CERTIFICATE: u8 = 11;
+const CERTIFICATE_STATUS: u8 = 22;
 
 const SERVER_NAME: u16 = 0;
 const ALPN: u16 = 16;
@@ -64,13 +66,16 @@ pub(in crate::protocol) struct Offer<'a> {
     alpn: &'a [u8],
     /// Nothing more of the offer comes: it was read to its end, or all of it is there and makes no sense.
     pub(in crate::protocol) whole: bool,
+    /// It was read to its end.
+    pub(in crate::protocol) read: bool,
 }
 
 impl<'a> Offer<'a> {
     /// Of bytes that begin with a TLS record; what lies behind the record is passed over.
     pub(in crate::protocol) fn of(bytes: &'a [u8]) -> Self {
         let mut offer = Self::default();
-        offer.whole = offer.read(Bytes(bytes)).is_some() || Self::is_all_there(bytes);
+        offer.read = offer.read(Bytes(bytes)).is_some();
+        offer.whole = offer.read || Self::is_all_there(bytes);
         offer
     }
 
@@ -80,8 +85,8 @@ impl<'a> Offer<'a> {
         let mut message = Bytes(bytes);
         let len = if message.u8() == Some(CLIENT_HELLO) { message.u24() } else { None };
         let is_all_there = len.map_or(!bytes.is_empty(), |len| message.0.len() >= len as usize);
-        let read = message.take(2 + 32).and_then(|_| offer.read_lists(message, has_cookie));
-        offer.whole = read.is_some() || is_all_there;
+        offer.read = message.take(2 + 32).and_then(|_| offer.read_lists(message, has_cookie)).is_some();
+        offer.whole = offer.read || is_all_there;
         offer
     }
 
@@ -186,4 +191,18 @@ fn host_name(mut data: Bytes<'_>) -> Option<Vec<u8>> {
     let kind = list.u8()?;
     let name = list.part16()?.0;
     (kind == 0).then(|| name.iter().take(MAX_NAME).copied().collect())
+}
+
+/// The message with certificates (11) among those of a server's handshake, of which so many bytes are kept at most; behind it come others, and at
+/// the end 14 (RFC 5246 §7.4).
+pub(super) fn certificates(handshake: &[u8], most: usize) -> Certificates<'_> {
+    let mut rest = Bytes(handshake);
+    while let Some((kind, body)) = rest.u8().zip(rest.u24().and_then(|len| rest.take(len as usize))) {
+        match kind {
+            CERTIFICATE => return Certificates::Shown(body),
+            SERVER_HELLO | CERTIFICATE_STATUS => {}
+            _ => return Certificates::Hidden, // it comes before all of those
+        }
+    }
+    if handshake.len() >= most { Certificates::Hidden } else { Certificates::NotYet }
 }

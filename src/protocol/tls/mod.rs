@@ -33,6 +33,8 @@ pub struct Facts {
     pub alpn: Vec<Vec<u8>>,
 }
 
+const TLS_1_3: u16 = 0x0304;
+
 /// The name of a protocol version.
 #[must_use]
 pub const fn version_name(version: u16) -> Option<&'static str> {
@@ -62,6 +64,19 @@ pub struct Tls {
     framers: PerSide<Framer>,
     client: Option<ClientHello>,
     server: Option<ServerHello>,
+    /// Whether the server's handshake is kept behind its hello.
+    keeps_certificates: bool,
+}
+
+/// What the server shows, as long as TLS shows it in clear (before 1.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certificates<'a> {
+    /// It may still come.
+    NotYet,
+    /// This message (RFC 5246 §7.4.2).
+    Shown(&'a [u8]),
+    /// None, or none that can be seen.
+    Hidden,
 }
 
 impl Tls {
@@ -78,6 +93,10 @@ impl Tls {
             Side::Client => {
                 self.client = ClientHello::parse(hello);
                 self.client.is_some()
+            }
+            Side::Server if self.keeps_certificates => {
+                self.server = self.server.take().or_else(|| ServerHello::parse(hello));
+                false
             }
             Side::Server => {
                 self.server = ServerHello::parse(hello);
@@ -98,6 +117,22 @@ impl Tls {
     #[must_use]
     pub const fn is_broken(&self, side: Side) -> bool {
         self.framers.get(side).is_broken()
+    }
+
+    /// Keeps what the server shows of itself, up to 8 KiB; to be said before it speaks.
+    pub const fn keep_certificates(&mut self) {
+        self.keeps_certificates = true;
+    }
+
+    /// What it shows.
+    #[must_use]
+    pub fn certificates(&self) -> Certificates<'_> {
+        let is_hidden = self.server.as_ref().is_some_and(|server| server.version() >= TLS_1_3);
+        match self.framers.server.hello().filter(|_| !is_hidden) {
+            Some(handshake) => hello::certificates(handshake, records::MAX_HELLO),
+            None if is_hidden || self.framers.server.has_passed_hello() => Certificates::Hidden,
+            None => Certificates::NotYet,
+        }
     }
 
     /// Whether all that the client offers was read.

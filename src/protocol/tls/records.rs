@@ -13,7 +13,7 @@ const HEADER: usize = 5;
 const MAX_RECORD: u16 = (1 << 14) + 2_048;
 
 /// Bytes kept of the first handshake message; what is longer is not kept.
-const MAX_HELLO: usize = 8 * 1024;
+pub(super) const MAX_HELLO: usize = 8 * 1024;
 
 const HANDSHAKE: u8 = 22;
 const APPLICATION_DATA: u8 = 23;
@@ -119,6 +119,11 @@ impl Framer {
             Hello::Bytes(bytes) => Some(bytes),
             _ => None,
         }
+    }
+
+    /// Whether there will be none any more.
+    pub(super) const fn has_passed_hello(&self) -> bool {
+        matches!(self.hello, Hello::Done) || self.lost
     }
 
     /// It was read.
