@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::datagram::{MoshRecord, RdpUdpRecord};
+use super::{
+    datagram::{MoshRecord, RdpUdpRecord},
+    spice::SpiceRecord,
+};
 use crate::{
     flow::{PerSide, Traffic},
     observation::{SessionReport, SessionState},
@@ -21,6 +24,7 @@ pub(super) enum DetailsRecord<'a> {
     Telnet(TelnetRecord),
     Rlogin(RloginRecord),
     X11(X11Record),
+    Spice(SpiceRecord),
     Family(FamilyRecord<'a>),
     Mosh(MoshRecord),
     RdpUdp(RdpUdpRecord),
@@ -35,6 +39,7 @@ impl<'a> DetailsRecord<'a> {
             Facts::Telnet(facts) => Self::Telnet(TelnetRecord::new(facts)),
             Facts::Rlogin(facts) => Self::Rlogin(RloginRecord::new(facts)),
             Facts::X11(facts) => Self::X11(X11Record::new(*facts)),
+            Facts::Spice(facts) => Self::Spice(SpiceRecord::new(facts)),
             Facts::Family(facts) => Self::Family(FamilyRecord::new(facts)),
             Facts::Mosh(facts) => Self::Mosh(MoshRecord::new(facts)),
             Facts::RdpUdp(facts) => Self::RdpUdp(RdpUdpRecord::new(facts)),
