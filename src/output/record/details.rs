@@ -272,6 +272,8 @@ pub(super) struct VncRecord {
     desktop_height: Option<u16>,
     /// Whether the client lets others stay connected; null as `desktop_name`.
     shared: Option<bool>,
+    /// Length of the server's RSA key in bits, in RSA-AES; null elsewhere.
+    server_key_bits: Option<u32>,
     /// TLS version that the server chose, such as `TLS 1.2`; null without TLS, or where it was not captured.
     tls_version: Option<&'static str>,
 }
@@ -289,6 +291,7 @@ impl VncRecord {
             desktop_width: facts.size.map(|size| size.0),
             desktop_height: facts.size.map(|size| size.1),
             shared: facts.shared,
+            server_key_bits: facts.key_bits,
             tls_version: facts.tls.as_ref().and_then(tls_version),
         }
     }
