@@ -20,6 +20,8 @@ pub enum Cue {
     Terminal(Terminal),
     /// A key went down or up, in a protocol that shows both.
     Key(KeyEvent),
+    /// The client sends presses late, those of keys that go up soon together with the release: how long keys were held is not told.
+    HeldBack,
     /// Both programs are able to hide keystrokes among chaff (OpenSSH 9.5 and later at both ends).
     CanObfuscate {
         /// The client sends chaff along with keys, too (before 9.8, CVE-2024-39894).
@@ -78,6 +80,8 @@ pub enum Step {
     Fence,
     /// VNC: an update of the screen that was asked for, answered by the request for the next.
     Update,
+    /// SPICE: a ping, answered by its copy.
+    Ping,
 }
 
 /// See [`Cue::Asked`].

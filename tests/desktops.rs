@@ -12,10 +12,13 @@ mod talk;
 #[path = "program/traffic.rs"]
 #[expect(dead_code, reason = "only some of its helpers are needed here")]
 mod traffic;
+#[path = "program/typed.rs"]
+#[expect(dead_code, reason = "only some of its helpers are needed here")]
+mod typed;
 
 use std::fs;
 
-use program::{nanos, of};
+use program::{keywitness, nanos, of};
 use serde_json::{Value, json};
 use talk::{
     Speaker::{Client as C, Server as S},
@@ -83,7 +86,7 @@ fn keys_of_a_vnc_session_in_clear_are_exact() {
         session["details"],
         json!({
             "version": "3.8", "client_version": "3.8", "server_version": "3.8", "security_type": "vnc", "security_ok": true,
-            "desktop_name": "lab\\u{a}1", "desktop_width": 800, "desktop_height": 600, "shared": true, "tls_version": null,
+            "desktop_name": "lab\\u{a}1", "desktop_width": 800, "desktop_height": 600, "shared": true, "tls_version": null, "server_key_bits": null,
         })
     );
     assert_eq!(keys(&records), expected(&typing()));
@@ -163,5 +166,33 @@ fn under_pseudonyms_no_name_is_told() {
     for (talk, name) in [(rdp(), "jdoe"), (vnc(), "lab\\\\u{a}1")] {
         assert!(talk.analyze(&KEYSTROKES).1.contains(name));
         assert!(!talk.pseudonymized().contains(name));
+    }
+}
+
+/// RSA-AES: where it ends with the credentials all is read as in clear; elsewhere a key's message has a length of its own.
+#[test]
+fn rsa_aes_shows_keys_by_the_length_of_their_message_or_in_clear() {
+    for (name, kind, method) in [("desktop/vnc-ra2", "ra2_256", "record_size+rhythm"), ("desktop/vnc-ra2ne", "ra2ne", "message")]
+    {
+        let truth = typed::Typed::of(name);
+        let args = ["analyze", "--format", "ndjson", "--keystrokes=all", &format!("pcaps/{name}.pcap")];
+        let records = keywitness(args).records();
+        let session = of(&records, "session")[0];
+        let details = &session["details"];
+        assert_eq!((&details["security_type"], &details["server_key_bits"]), (&json!(kind), &json!(2_048)));
+        assert_eq!((&details["security_ok"], &session["keystrokes"]["method"]), (&json!(true), &json!(method)));
+        let times = |kinds: [&str; 2]| {
+            let keys = of(&records, "keystroke");
+            let mut times: Vec<i64> =
+                keys.iter().filter(|key| kinds.iter().any(|kind| key["kind"] == *kind)).map(|key| nanos(&key["time"])).collect();
+            times.sort_unstable();
+            times
+        };
+        let (down, up) = (times(["press", "repeat"]), times(["release", "release"]));
+        let hits = (truth.hits(&down, 40), truth.hits_of(&truth.releases, &up, 40));
+        let enough = |hits: usize, told: usize, typed: usize| hits * 100 >= told * 95 && hits * 100 >= typed * 95;
+        assert!(enough(hits.0, down.len(), truth.keys.len()), "{name}: {} of {}, typed {}", hits.0, down.len(), truth.keys.len());
+        assert!(enough(hits.1, up.len(), truth.releases.len()), "{name}: {} of {}, {}", hits.1, up.len(), truth.releases.len());
+        assert!(session["keystrokes"]["hold_ms"]["p50"].as_f64().unwrap() > 30.0);
     }
 }

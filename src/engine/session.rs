@@ -433,6 +433,7 @@ impl Session {
                 | Cue::CanObfuscate { .. }
                 | Cue::Rekeyed { .. }
                 | Cue::Key(_)
+                | Cue::HeldBack
                 | Cue::RoundTrip { .. } => {}
             }
             self.typing.on_cue(cue, rtt, decided);

@@ -15,8 +15,8 @@ use crate::{
     measure::{behaviour::Watch, estimate::Distribution, keys::Keys, keystroke::Keystrokes},
     observation::{Body, IdentifiedBy, SessionReport},
     protocol::{
-        Facts, carrier::Carried, datagram::Datagrams, families::Families, rdp::Rdp, rlogin::Rlogin, ssh::Ssh, telnet::Telnet,
-        vnc::Vnc, x11::X11,
+        Facts, carrier::Carried, datagram::Datagrams, families::Families, rdp::Rdp, rlogin::Rlogin, spice::Spice, ssh::Ssh,
+        telnet::Telnet, vnc::Vnc, x11::X11,
     },
     time::Span,
     wire::LinkType,
@@ -254,6 +254,7 @@ fn the_page_on_memory_is_true() {
             .max(Rlogin::MOST_BYTES)
             .max(Families::MOST_BYTES)
             .max(X11::MOST_BYTES)
+            .max(Spice::MOST_BYTES)
             .max(Datagrams::MOST_BYTES)
         + Carried::MOST_BYTES
         + timers

@@ -43,12 +43,13 @@ impl Typing {
                 Cue::CanObfuscate { doubled, near } => keystrokes.on_can_obfuscate(doubled, near),
                 Cue::Rekeyed { since } => keystrokes.on_rekeyed(since),
                 Cue::Lost(side) => keystrokes.on_lost(side),
-                Cue::Key(_) | Cue::Asked(_) | Cue::Answered(_) | Cue::RoundTrip { .. } => {}
+                Cue::Key(_) | Cue::HeldBack | Cue::Asked(_) | Cue::Answered(_) | Cue::RoundTrip { .. } => {}
             },
             Self::Keyboard(keys) => match cue {
                 Cue::Key(event) => keys.on_key(event, decided),
                 Cue::Output(output) => keys.on_output(output, decided),
                 Cue::Lost(side) => keys.on_lost(side, decided),
+                Cue::HeldBack => keys.on_held_back(),
                 Cue::Input(_)
                 | Cue::Terminal(_)
                 | Cue::CanObfuscate { .. }

@@ -33,7 +33,7 @@ const LOWEST: usize = 16;
 const LONGEST: Span = Span::from_secs(60);
 
 /// Every step, in order.
-pub const STEPS: [Step; 14] = [
+pub const STEPS: [Step; 15] = [
     Step::Banner,
     Step::KexInit,
     Step::Kex,
@@ -48,6 +48,7 @@ pub const STEPS: [Step; 14] = [
     Step::Init,
     Step::Fence,
     Step::Update,
+    Step::Ping,
 ];
 
 impl Step {
@@ -69,6 +70,7 @@ impl Step {
             Self::Init => "init",
             Self::Fence => "fence",
             Self::Update => "update",
+            Self::Ping => "ping",
         }
     }
 }

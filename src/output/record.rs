@@ -11,6 +11,7 @@ mod keystroke;
 mod program;
 mod quality;
 mod session;
+mod spice;
 mod spool;
 mod stack;
 mod summary;

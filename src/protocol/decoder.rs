@@ -14,6 +14,8 @@ use super::{
     rdp::Rdp,
     rlogin,
     rlogin::Rlogin,
+    spice,
+    spice::Spice,
     ssh,
     ssh::Ssh,
     telnet,
@@ -44,6 +46,8 @@ pub enum Protocol {
     Rlogin,
     /// The X Window System.
     X11,
+    /// SPICE.
+    Spice,
     /// Whatever a proxy carries.
     Carried,
     /// One of the products in the table of families.
@@ -65,6 +69,8 @@ pub enum Facts {
     Rlogin(Box<rlogin::Facts>),
     /// Of the X Window System.
     X11(x11::Facts),
+    /// Of a channel of SPICE.
+    Spice(Box<spice::Facts>),
     /// Of a product in the table of families.
     Family(Box<families::Facts>),
     /// Of mosh.
@@ -86,6 +92,7 @@ impl Facts {
             Self::Telnet(_) => "telnet",
             Self::Rlogin(_) => "rlogin",
             Self::X11(_) => "x11",
+            Self::Spice(_) => "spice",
             Self::Family(facts) => &facts.mark.protocol,
             Self::Mosh(_) => "mosh",
             Self::Blind(facts) => facts.protocol(),
@@ -104,6 +111,7 @@ impl Facts {
         };
         match self {
             Self::Ssh(_) | Self::Telnet(_) | Self::X11(_) | Self::Mosh(_) | Self::Blind(_) | Self::RdpUdp(_) => {}
+            Self::Spice(facts) => bytes("desktop", &mut facts.name),
             Self::Rlogin(facts) => {
                 bytes("user", &mut facts.client_user);
                 bytes("user", &mut facts.server_user);
@@ -146,6 +154,8 @@ pub enum Decoder {
     Rlogin(Box<Rlogin>),
     /// The X Window System.
     X11(Box<X11>),
+    /// SPICE.
+    Spice(Box<Spice>),
     /// A product in the table of families.
     Family(Box<Families>),
     /// One of them, through proxies.
@@ -180,6 +190,7 @@ impl Decoder {
             Self::Telnet(telnet) => telnet.standing(),
             Self::Rlogin(rlogin) => rlogin.standing(),
             Self::X11(x11) => x11.standing(),
+            Self::Spice(spice) => spice.standing(),
             Self::Family(families) => families.standing(),
             Self::Carried(carried) => carried.standing(),
             Self::Datagrams(datagrams) => datagrams.standing(),
@@ -199,6 +210,7 @@ impl Decoder {
             Self::Telnet(telnet) => telnet.keys_known(),
             Self::Rlogin(rlogin) => rlogin.keys_known(),
             Self::X11(x11) => x11.keys_known(),
+            Self::Spice(spice) => spice.keys_known(),
             Self::Carried(carried) => carried.inner().keys_known(),
         }
     }
@@ -207,7 +219,7 @@ impl Decoder {
     #[must_use]
     pub fn shows_releases(&self) -> bool {
         match self {
-            Self::Rdp(_) | Self::Vnc(_) | Self::X11(_) => true,
+            Self::Rdp(_) | Self::Vnc(_) | Self::X11(_) | Self::Spice(_) => true,
             Self::Carried(carried) => carried.inner().shows_releases(),
             _ => false,
         }
@@ -269,6 +281,7 @@ impl Decoder {
             Self::Rdp(rdp) => rdp.roles_known(),
             Self::Vnc(vnc) => vnc.roles_known(),
             Self::X11(x11) => x11.roles_known(),
+            Self::Spice(spice) => spice.roles_known(),
             Self::Carried(carried) => carried.inner().roles_known(),
             Self::Datagrams(datagrams) => datagrams.roles_known(),
         }
@@ -285,6 +298,7 @@ impl Decoder {
             Self::Telnet(telnet) => Facts::Telnet(Box::new(telnet.facts())),
             Self::Rlogin(rlogin) => Facts::Rlogin(Box::new(rlogin.facts())),
             Self::X11(x11) => Facts::X11(x11.facts()),
+            Self::Spice(spice) => Facts::Spice(Box::new(spice.facts())),
             Self::Family(families) => Facts::Family(Box::new(families.facts()?)),
             Self::Carried(carried) => return carried.facts(),
             Self::Datagrams(datagrams) => return datagrams.facts(),
@@ -311,6 +325,7 @@ impl Decoder {
                     Some(Protocol::Telnet) => Self::Telnet(Box::default()),
                     Some(Protocol::Rlogin) => Self::Rlogin(Box::default()),
                     Some(Protocol::X11) => Self::X11(Box::default()),
+                    Some(Protocol::Spice) => Self::Spice(Box::default()),
                     Some(Protocol::Family) => Self::Family(Box::default()),
                     Some(Protocol::Carried) => Self::Carried(Box::default()),
                     Some(Protocol::Ssh) | None => Self::Ssh(Ssh::new(*from_start)),
@@ -323,6 +338,7 @@ impl Decoder {
             Self::Telnet(telnet) => telnet.on_data(side, data, cues),
             Self::Rlogin(rlogin) => rlogin.on_data(side, data, cues),
             Self::X11(x11) => x11.on_data(side, data, cues),
+            Self::Spice(spice) => spice.on_data(side, data, cues),
             Self::Family(families) => families.on_data(side, data),
             Self::Carried(carried) => carried.on_data(side, data, rtt, cues),
             Self::Datagrams(datagrams) => datagrams.on_datagram(side, data, cues),
@@ -343,6 +359,7 @@ impl Decoder {
             Self::Telnet(telnet) => telnet.on_gap(side),
             Self::Rlogin(rlogin) => rlogin.on_gap(),
             Self::X11(x11) => x11.on_gap(side),
+            Self::Spice(spice) => spice.on_gap(side),
             Self::Family(families) => families.on_gap(),
             Self::Carried(carried) => carried.on_gap(side, cues),
             Self::Datagrams(_) | Self::Blind(_) => {}

@@ -3,7 +3,7 @@
 //! The answer has three values. "Not yet" keeps the bytes; "not ours" lets go of the flow for good, so that what is
 //! not a session costs nothing.
 
-use super::{Protocol, carrier::Carried, families::Families, rdp, rlogin::Rlogin, telnet::Telnet, x11::X11};
+use super::{Protocol, carrier::Carried, families::Families, rdp, rlogin::Rlogin, spice::Spice, telnet::Telnet, x11::X11};
 use crate::{flow::Side, wire::SeqNumber};
 
 /// The port that IANA assigned to SSH; used only where a flow's beginning was not captured.
@@ -64,6 +64,8 @@ pub(super) fn protocol(bytes: &[u8], side: Side) -> Option<Protocol> {
         Some(Protocol::Rdp)
     } else if side == Side::Client && Rlogin::may_begin(bytes) {
         Some(Protocol::Rlogin)
+    } else if side == Side::Client && Spice::may_begin(bytes) {
+        Some(Protocol::Spice)
     } else if side == Side::Client && X11::may_begin(bytes) {
         Some(Protocol::X11)
     } else if side == Side::Client && Carried::may_begin(bytes) {

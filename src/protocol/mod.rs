@@ -9,6 +9,7 @@ pub mod families;
 pub mod identify;
 pub mod rdp;
 pub mod rlogin;
+pub mod spice;
 pub mod ssh;
 pub mod telnet;
 mod terminal;

@@ -61,6 +61,10 @@ pub struct Keys {
     intervals: Distribution,
     fast_intervals: u64,
     holds: Distribution,
+    /// The client holds back presses, so that holds are not told.
+    held_back: bool,
+    /// The server shows something on this connection.
+    shows: bool,
     echoes: Distribution,
 }
 
@@ -94,8 +98,14 @@ impl Keys {
         }
     }
 
+    /// The client was seen to hold back presses.
+    pub const fn on_held_back(&mut self) {
+        self.held_back = true;
+    }
+
     /// The server showed something.
     pub fn on_output(&mut self, output: Output, out: &mut Vec<Keystroke>) {
+        self.shows = true;
         self.on_deadline(output.time, out);
         for waiting in self.waiting.iter_mut().filter(|waiting| waiting.answer.is_none()) {
             let reached = output.acked.is_none_or(|acked| acked.since(waiting.event.end) >= 0);
@@ -156,7 +166,7 @@ impl Keys {
             releases: Some(self.releases),
             reliability: (self.summary.count > 0).then(|| self.confidence_sum / self.summary.count as f64),
             interval,
-            hold: self.holds.quantiles(),
+            hold: if self.held_back { None } else { self.holds.quantiles() },
             echo: self.echoes.quantiles(),
             origin,
             origin_reason,
@@ -275,9 +285,9 @@ impl Keys {
         quiet.end(&mut |keystroke| self.emit(keystroke, out));
     }
 
-    /// Hands a keystroke on; the intervals of hidden ones are not kept.
+    /// Hands a keystroke on; the intervals of hidden ones are not kept, unless all are, for want of anything that could answer them.
     fn emit(&mut self, keystroke: Keystroke, out: &mut Vec<Keystroke>) {
-        let interval = keystroke.interval.filter(|interval| *interval <= LONGEST_INTERVAL && !keystroke.hidden);
+        let interval = keystroke.interval.filter(|interval| *interval <= LONGEST_INTERVAL && !(keystroke.hidden && self.shows));
         if let (KeystrokeKind::Press, Some(interval)) = (keystroke.kind, interval) {
             self.intervals.record(interval);
             self.fast_intervals += u64::from(interval < cadence::FAST);

@@ -3,7 +3,10 @@
 use schemars::JsonSchema;
 use serde::Serialize;
 
-use super::datagram::{MoshRecord, RdpUdpRecord};
+use super::{
+    datagram::{MoshRecord, RdpUdpRecord},
+    spice::SpiceRecord,
+};
 use crate::{
     flow::{PerSide, Traffic},
     observation::{SessionReport, SessionState},
@@ -21,6 +24,7 @@ pub(super) enum DetailsRecord<'a> {
     Telnet(TelnetRecord),
     Rlogin(RloginRecord),
     X11(X11Record),
+    Spice(SpiceRecord),
     Family(FamilyRecord<'a>),
     Mosh(MoshRecord),
     RdpUdp(RdpUdpRecord),
@@ -35,6 +39,7 @@ impl<'a> DetailsRecord<'a> {
             Facts::Telnet(facts) => Self::Telnet(TelnetRecord::new(facts)),
             Facts::Rlogin(facts) => Self::Rlogin(RloginRecord::new(facts)),
             Facts::X11(facts) => Self::X11(X11Record::new(*facts)),
+            Facts::Spice(facts) => Self::Spice(SpiceRecord::new(facts)),
             Facts::Family(facts) => Self::Family(FamilyRecord::new(facts)),
             Facts::Mosh(facts) => Self::Mosh(MoshRecord::new(facts)),
             Facts::RdpUdp(facts) => Self::RdpUdp(RdpUdpRecord::new(facts)),
@@ -267,6 +272,8 @@ pub(super) struct VncRecord {
     desktop_height: Option<u16>,
     /// Whether the client lets others stay connected; null as `desktop_name`.
     shared: Option<bool>,
+    /// Length of the server's RSA key in bits, in RSA-AES; null elsewhere.
+    server_key_bits: Option<u32>,
     /// TLS version that the server chose, such as `TLS 1.2`; null without TLS, or where it was not captured.
     tls_version: Option<&'static str>,
 }
@@ -284,6 +291,7 @@ impl VncRecord {
             desktop_width: facts.size.map(|size| size.0),
             desktop_height: facts.size.map(|size| size.1),
             shared: facts.shared,
+            server_key_bits: facts.key_bits,
             tls_version: facts.tls.as_ref().and_then(tls_version),
         }
     }

@@ -85,7 +85,7 @@ impl ProgramRecord {
 #[derive(Serialize, JsonSchema)]
 struct StepRecord {
     /// What was answered.
-    #[schemars(extend("enum" = ["banner", "kexinit", "kex", "service", "auth", "open", "request", "keepalive", "security", "tls", "join", "init", "fence", "update"]))]
+    #[schemars(extend("enum" = ["banner", "kexinit", "kex", "service", "auth", "open", "request", "keepalive", "security", "tls", "join", "init", "fence", "update", "ping"]))]
     step: &'static str,
     /// How many answers.
     samples: u64,

@@ -38,7 +38,7 @@ const fn work(step: Step) -> Span {
         Step::Banner | Step::Kex => 200,
         Step::Auth => 500,
         Step::KexInit | Step::Service | Step::Open | Step::Request | Step::KeepAlive => 100,
-        Step::Security | Step::Tls | Step::Join | Step::Init | Step::Fence | Step::Update => 0, // no rungs of SSH
+        Step::Security | Step::Tls | Step::Join | Step::Init | Step::Fence | Step::Update | Step::Ping => 0, // no rungs of SSH
     })
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::security;
+use super::{ra2_turns, security};
 use crate::{
     cue::Step,
     flow::{PerSide, Side},
@@ -37,6 +37,7 @@ pub(super) struct Read {
     pub(super) shared: Option<bool>,
     pub(super) size: Option<(u16, u16)>,
     pub(super) desktop_name: Option<Vec<u8>>,
+    pub(super) key_bits: Option<u32>,
 }
 
 /// Whose turn it is, and what comes.
@@ -62,6 +63,7 @@ pub(super) enum Stage {
     VencryptChoice,
     VencryptGo,
     PlainCredentials,
+    Ra2(ra2_turns::Turn),
     Result,
     ClientInit,
     ServerInit,
@@ -69,6 +71,8 @@ pub(super) enum Stage {
     Messages,
     /// TLS from here on.
     Tls,
+    /// RSA-AES from here on.
+    Ra2Messages,
     /// The server refused, or nothing more can be read.
     Over,
     /// This is something else.
@@ -97,7 +101,7 @@ impl Handshake {
 
     /// Whether there is nothing more to read here.
     pub(super) const fn is_done(&self) -> bool {
-        matches!(self.stage, Stage::Messages | Stage::Tls | Stage::Over | Stage::NotOurs)
+        matches!(self.stage, Stage::Messages | Stage::Tls | Stage::Ra2Messages | Stage::Over | Stage::NotOurs)
     }
 
     /// The turn that the client is to take now, most often by itself: what the server has asked for.
@@ -110,6 +114,7 @@ impl Handshake {
             | Stage::VencryptVersionBack
             | Stage::VencryptChoice
             | Stage::Tls => Step::Security,
+            Stage::Ra2(turn) => return turn.of_client(),
             Stage::VncResponse | Stage::ArdAnswer(_) | Stage::PlainCredentials => Step::Auth,
             Stage::ClientInit | Stage::Messages => Step::Init,
             _ => return None,
@@ -181,7 +186,8 @@ impl Handshake {
                 Some(())
             }
             Stage::ServerInit => self.server_init(),
-            Stage::Messages | Stage::Tls | Stage::Over | Stage::NotOurs => None,
+            Stage::Ra2(turn) => self.step_of_ra2(turn),
+            Stage::Messages | Stage::Tls | Stage::Ra2Messages | Stage::Over | Stage::NotOurs => None,
             _ => self.step_of_extension(),
         }
     }
@@ -260,6 +266,7 @@ impl Handshake {
             security::TLS => Stage::Tls,
             security::VENCRYPT => Stage::VencryptVersion,
             security::ARD => Stage::ArdKey,
+            _ if security::is_ra2(code) => Stage::Ra2(ra2_turns::Turn::ServerKey),
             _ => Stage::Over,
         };
     }
@@ -325,7 +332,7 @@ impl Handshake {
     }
 
     /// What `read` makes of one side's waiting bytes; they go only when it is whole.
-    fn turn<T>(&mut self, side: Side, read: impl FnOnce(&mut Bytes<'_>) -> Option<T>) -> Option<T> {
+    pub(super) fn turn<T>(&mut self, side: Side, read: impl FnOnce(&mut Bytes<'_>) -> Option<T>) -> Option<T> {
         let waiting = self.waiting.get_mut(side);
         let mut bytes = Bytes(waiting);
         let value = read(&mut bytes)?;

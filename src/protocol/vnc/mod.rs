@@ -3,11 +3,13 @@
 //! *Known*: versions, security type, its result, the shared flag, name and size of the desktop. In clear, every key's way down
 //! and up, to the message; never which key. *Inferred* under TLS: which records are input, by their length where the suite
 //! shows it; where it does not (CBC), by the segment: answers to the server's fences travel in pairs, so a segment with an odd
-//! number of the smallest records holds one that is not an answer.
+//! number of the smallest records holds one that is not an answer. In RSA-AES each message says its length, and a key's has its own.
 
 mod handshake;
 mod loops;
 mod messages;
+mod ra2;
+mod ra2_turns;
 mod sealed;
 mod security;
 
@@ -21,6 +23,7 @@ use self::{
     handshake::{Handshake, Stage},
     loops::Loops,
     messages::{Messages, Seen},
+    ra2::Ra2,
     sealed::Sealed,
 };
 use super::{Standing, tls, turn};
@@ -48,6 +51,8 @@ pub struct Facts {
     pub size: Option<(u16, u16)>,
     /// Name of the desktop; hostile until escaped.
     pub desktop_name: Option<Vec<u8>>,
+    /// Length of the server's public key in bits, in RSA-AES.
+    pub key_bits: Option<u32>,
     /// What TLS said, where there is any.
     pub tls: Option<tls::Facts>,
 }
@@ -68,6 +73,7 @@ enum Phase {
     Handshake,
     Clear(Messages, Loops),
     Sealed(Box<Sealed>),
+    Ra2(Ra2),
     /// A refusal, a gap, or a security type that is not read.
     Lost,
 }
@@ -108,6 +114,7 @@ impl Vnc {
         match &self.phase {
             Phase::Clear(..) => true,
             Phase::Sealed(sealed) => sealed.keys_known(),
+            Phase::Ra2(ra2) => ra2.keys_known(),
             Phase::Handshake | Phase::Lost => false,
         }
     }
@@ -133,10 +140,14 @@ impl Vnc {
             version: self.handshake.agreed(),
             security_type: read.security_type,
             subtype: read.subtype,
-            security_ok: read.security_ok,
+            security_ok: match &self.phase {
+                Phase::Ra2(ra2) => ra2.let_in.then_some(true),
+                _ => read.security_ok,
+            },
             shared: read.shared,
             size: read.size,
             desktop_name: read.desktop_name.clone(),
+            key_bits: read.key_bits,
             tls: match &self.phase {
                 Phase::Sealed(sealed) => Some(sealed.facts()),
                 _ => None,
@@ -148,7 +159,7 @@ impl Vnc {
     pub fn on_data(&mut self, side: Side, data: &Data<'_>, cues: &mut Vec<Cue>) {
         match &mut self.phase {
             Phase::Handshake => self.on_handshake(side, data, cues),
-            Phase::Clear(..) | Phase::Sealed(_) => self.on_session(side, data, cues),
+            Phase::Clear(..) | Phase::Sealed(_) | Phase::Ra2(_) => self.on_session(side, data, cues),
             Phase::Lost => {}
         }
     }
@@ -164,6 +175,7 @@ impl Vnc {
                 }
             }
             Phase::Sealed(sealed) => sealed.on_gap(side),
+            Phase::Ra2(ra2) => ra2.on_gap(side),
             Phase::Lost => {}
         }
     }
@@ -184,6 +196,7 @@ impl Vnc {
         self.phase = match self.handshake.stage {
             Stage::Messages => Phase::Clear(Messages::default(), Loops::default()),
             Stage::Tls => Phase::Sealed(Box::default()),
+            Stage::Ra2Messages => Phase::Ra2(Ra2::default()),
             Stage::Over | Stage::NotOurs => Phase::Lost,
             _ => return,
         };
@@ -227,6 +240,7 @@ impl Vnc {
                 cues.push(Cue::Output(output(data, data.len)));
             }
             (Phase::Sealed(sealed), _) => sealed.on_data(side, data, cues),
+            (Phase::Ra2(ra2), _) => ra2.on_data(side, data, cues),
             (Phase::Handshake | Phase::Lost, _) => {}
         }
     }

@@ -64,6 +64,21 @@ pub(super) const RA2_NE_256: u8 = 130;
 
 pub(super) const VENCRYPT_PLAIN: u32 = 256;
 
+/// Whether a type is RSA-AES with one exchange.
+pub(super) const fn is_ra2(code: u8) -> bool {
+    matches!(code, RA2 | RA2_NE | RA2_256 | RA2_NE_256)
+}
+
+/// Whether hashes of RSA-AES are SHA-256's, and not SHA-1's.
+pub(super) const fn is_sha256(code: u8) -> bool {
+    matches!(code, RA2_256 | RA2_NE_256)
+}
+
+/// Whether RSA-AES ends with the credentials.
+pub(super) const fn is_clear_after(code: u8) -> bool {
+    matches!(code, RA2_NE | RA2_NE_256)
+}
+
 /// Whether a VeNCrypt subtype begins TLS.
 pub(super) const fn begins_tls(subtype: u32) -> bool {
     matches!(subtype, 257..=264)

@@ -346,3 +346,43 @@ proptest! {
         prop_assert!(vnc.facts().desktop_name.is_none_or(|name| name.len() <= 1_024));
     }
 }
+
+/// RSA-AES with short keys, up to the credentials, and what is sealed alike behind it.
+fn rsa_aes(kind: u8, bits: u32, then: &[(Side, &[u8])]) -> (Vnc, Vec<KeyAction>) {
+    let key = [&bits.to_be_bytes()[..], &[7; 256]].concat();
+    let random = [&[0, 128][..], &[7; 128]].concat();
+    let hash = eax(if kind >= 129 { 32 } else { 20 });
+    let [subtype, credentials] = [eax(1), eax(9)];
+    let choice = [1, kind];
+    let mut security: Vec<(Side, &[u8])> =
+        vec![(S, &choice), (C, &choice[1..]), (S, &key), (C, &key), (S, &random), (C, &random)];
+    security.extend([(C, &hash[..]), (S, &hash), (S, &subtype), (C, &credentials)]);
+    opened(b"008", &security, then)
+}
+
+fn eax(content: usize) -> Vec<u8> {
+    [&(content as u16).to_be_bytes()[..], &vec![0xa5; content + 16]].concat()
+}
+
+#[test]
+fn rsa_aes_is_read_by_lengths_or_in_clear() {
+    for kind in [6, 130] {
+        let (vnc, told) = rsa_aes(kind, 1_024, &[&[(S, &[0; 4][..])], AFTERWARDS].concat());
+        assert_eq!((vnc.facts().security_ok, vnc.facts().key_bits, told.len()), (Some(true), Some(1_024), 2));
+    }
+    let [result, init, pixels, extended, plain, pointer, request] = [4, 1, 20, 12, 8, 6, 10].map(eax);
+    let input = [&extended[..], &pointer, &request, &plain].concat();
+    let (begun, rest) = input.split_at(37);
+    let lines: [(Side, &[u8]); 6] = [(S, &result), (C, &init), (C, &plain), (C, &pixels), (C, begun), (C, rest)];
+    for kind in [5, 129] {
+        let (mut vnc, told) = rsa_aes(kind, 1_024, &lines);
+        assert_eq!((vnc.facts().security_ok, told), (Some(true), vec![KeyAction::Either(Doubtful::Nothing); 2]));
+        vnc.on_gap(C);
+        let mut cues = Vec::new();
+        vnc.on_data(C, &data(&extended[3..]), &mut cues);
+        vnc.on_data(C, &data(&extended), &mut cues);
+        assert_eq!(cues.len(), 1, "only whole messages begin anew");
+    }
+    assert!(!rsa_aes(5, 64, &lines).0.keys_known(), "no such keys");
+    assert!(!rsa_aes(13, 1_024, &lines).0.keys_known(), "two steps are not read");
+}
