@@ -61,7 +61,9 @@ fn what_real_programs_say_is_found_whoever_reads() {
 /// Recorded over a path of 50 ms.
 #[test]
 fn openvpn_is_found_with_its_control_channel_hidden_signed_or_not() {
-    for (name, confidence) in [("openvpn", "high"), ("openvpn-crypt", "medium"), ("openvpn-auth", "high")] {
+    for (name, confidence) in
+        [("openvpn", "high"), ("openvpn-crypt", "medium"), ("openvpn-crypt-v2", "medium"), ("openvpn-auth", "high")]
+    {
         let session = sessions(&format!("pcaps/udp/{name}.pcap"), &[])[0].clone();
         assert_eq!((&session["protocol"], &session["identified_by"]), (&json!("openvpn"), &json!("handshake")), "{name}");
         assert_eq!(session["details"]["confidence"], json!(confidence));
