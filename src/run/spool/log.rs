@@ -22,8 +22,7 @@ pub struct Log {
     limits: Limits,
     /// Bytes from which on a segment is full.
     segment: u64,
-    /// Holds the lock.
-    _lock: File,
+    _lock: Lock,
     /// Full segments, the oldest first.
     older: VecDeque<Segment>,
     current: Segment,
@@ -36,6 +35,29 @@ pub struct Log {
     destinations: Vec<Arc<Progress>>,
     /// Whether the last commit failed, so that this is told once.
     is_failing: bool,
+}
+
+/// Keeps other processes out. It is given back by its holder, not with the last descriptor of its file: a program that is just being started holds
+/// copies of those of whoever starts it, for a moment.
+#[derive(Debug)]
+struct Lock(File);
+
+impl Lock {
+    fn take(folder: &Path) -> Result<Self, SpoolError> {
+        let told = || SpoolError::at(folder);
+        let file = super::owners().create(true).truncate(false).open(folder.join("lock")).map_err(told())?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
+            rustix::io::Errno::WOULDBLOCK => SpoolError::Busy(folder.to_owned()),
+            other => told()(other.into()),
+        })?;
+        Ok(Self(file))
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let _ = flock(&self.0, FlockOperation::Unlock); // closing it does the rest
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -71,11 +93,7 @@ impl Log {
     pub fn open(folder: &Path, limits: Limits) -> Result<(Self, Opened), SpoolError> {
         let told = || SpoolError::at(folder);
         DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(told())?;
-        let lock = super::owners().create(true).truncate(false).open(folder.join("lock")).map_err(told())?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|error| match error {
-            rustix::io::Errno::WOULDBLOCK => SpoolError::Busy(folder.to_owned()),
-            other => told()(other.into()),
-        })?;
+        let lock = Lock::take(folder)?;
         let mut losses = Losses::read(folder);
         let bases = segments(folder).map_err(told())?;
         refuse_other_formats(folder, &bases)?;
